@@ -1,0 +1,58 @@
+# Each command sets itself up: a virtual environment in the checkout, nothing outside it.
+#   make demo   the main job, end to end, on SQLite
+#   make test   all tests; what needs a server that is not there is skipped and listed
+# PYTHON chooses the interpreter (3.11 or newer), VENV where the environment goes.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint format types bench services services-stop lock clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python testproject/demo.py $(DEMO)
+
+test: $(VENV)/.tools
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/.tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+format: $(VENV)/.tools
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.tools
+	DJANGO_SETTINGS_MODULE=config.settings PYTHONPATH=testproject $(BIN)/mypy
+
+bench: $(VENV)/.tools
+	$(BIN)/python -m bench $(BENCH)
+
+services:
+	sh scripts/services.sh start
+
+services-stop:
+	sh scripts/services.sh stop
+
+lock: $(VENV)/.tools
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate \
+	    --custom-compile-command 'make lock' requirements/tools.in --output-file requirements/tools.txt
+
+$(VENV)/.python:
+	sh scripts/venv.sh "$(PYTHON)" "$(VENV)"
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.python pyproject.toml testproject/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[django]' -r testproject/requirements.txt
+	touch $@
+
+$(VENV)/.tools: $(VENV)/.python pyproject.toml requirements/tools.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/tools.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[django,sqlalchemy,msgpack,yaml]'
+	touch $@
+
+clean:
+	rm -rf .venv* build dist *.egg-info testproject/var

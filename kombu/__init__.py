@@ -1,0 +1,67 @@
+"""Messaging in AMQP's terms, over brokers and over the database you already have.
+
+Names are loaded when they are first used, so that ``import kombu`` imports no driver.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kombu.connection import BrokerConnection, Connection
+    from kombu.entity import Exchange, Queue, binding
+    from kombu.message import Message
+    from kombu.messaging import Consumer, Producer
+    from kombu.serialization import disable_insecure_serializers, enable_insecure_serializers
+    from kombu.utils.url import parse_url
+    from kombu.utils.uuid import uuid
+
+__version__ = "6.0.0"
+VERSION = version_info = tuple(int(part) for part in __version__.split("."))
+
+_HOMES = {
+    "BrokerConnection": "kombu.connection",
+    "Connection": "kombu.connection",
+    "Consumer": "kombu.messaging",
+    "Exchange": "kombu.entity",
+    "Message": "kombu.message",
+    "Producer": "kombu.messaging",
+    "Queue": "kombu.entity",
+    "binding": "kombu.entity",
+    "disable_insecure_serializers": "kombu.serialization",
+    "enable_insecure_serializers": "kombu.serialization",
+    "parse_url": "kombu.utils.url",
+    "uuid": "kombu.utils.uuid",
+}
+
+__all__ = [
+    "VERSION",
+    "BrokerConnection",
+    "Connection",
+    "Consumer",
+    "Exchange",
+    "Message",
+    "Producer",
+    "Queue",
+    "__version__",
+    "binding",
+    "disable_insecure_serializers",
+    "enable_insecure_serializers",
+    "parse_url",
+    "uuid",
+    "version_info",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

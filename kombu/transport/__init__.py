@@ -1,0 +1,71 @@
+"""From a URL's scheme to its transport, through the entry points of the group ``kombu.transports``.
+
+The folder is the table of transports that come with the library: one file a broker.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+
+from kombu.exceptions import MissingDriver, UnknownTransport
+from kombu.transport.base import Transport
+
+__all__ = ["DEFAULT_TRANSPORT", "get_transport_cls", "resolve_transport"]
+
+DEFAULT_TRANSPORT = "amqp"
+GROUP = "kombu.transports"
+
+
+def get_transport_cls(name: str | None = None) -> type[Transport]:
+    """The transport class for an alias (``"memory"``) or a dotted name (``"package.module:Class"``).
+
+    Raises :class:`~kombu.exceptions.UnknownTransport` naming what there is, and
+    :class:`~kombu.exceptions.MissingDriver` with the pip command when the driver is not installed.
+    """
+    return resolve_transport(name or DEFAULT_TRANSPORT)
+
+
+def resolve_transport(name: str) -> type[Transport]:
+    """What :func:`get_transport_cls` does, without its default."""
+    found = entry_points(group=GROUP, name=name)
+    if found:
+        return _load(next(iter(found)))
+    if ":" in name or "." in name:
+        return _import(name)
+    raise UnknownTransport(_unknown(name))
+
+
+def _load(entry: EntryPoint) -> type[Transport]:
+    try:
+        loaded = entry.load()
+    except ModuleNotFoundError as exc:
+        if (exc.name or "").startswith("kombu"):
+            raise
+        extra = entry.extras[0] if entry.extras else entry.name
+        raise MissingDriver(
+            f"transport {entry.name!r} needs the package {exc.name!r}: pip install 'kombu[{extra}]'"
+        ) from exc
+    return _checked(loaded, entry.value)
+
+
+def _import(name: str) -> type[Transport]:
+    module, _, attribute = name.replace(":", ".").rpartition(".")
+    try:
+        return _checked(getattr(import_module(module), attribute), name)
+    except (ModuleNotFoundError, AttributeError) as exc:
+        raise UnknownTransport(f"no transport class at {name!r}: {exc}") from exc
+
+
+def _checked(loaded: object, name: str) -> type[Transport]:
+    if isinstance(loaded, type) and issubclass(loaded, Transport):
+        return loaded
+    raise UnknownTransport(f"{name!r} is not a kombu.transport.base.Transport class")
+
+
+def _unknown(name: str) -> str:
+    known = sorted(entry.name for entry in entry_points(group=GROUP))
+    close = get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"no transport {name!r}: {hint}installed are {', '.join(known) or 'none (install the distribution)'}"

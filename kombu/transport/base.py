@@ -1,0 +1,231 @@
+"""What a transport and a channel are to the floors above: the contracts that every broker's file fills."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple, Protocol
+
+from kombu.message import Message
+
+__all__ = [
+    "Address",
+    "Channel",
+    "Content",
+    "Publication",
+    "QueueDeclared",
+    "Transport",
+    "TransportConnection",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where the broker is and how to get in; what a URL says, taken apart. Its repr hides the password."""
+
+    hostname: str | None = None
+    port: int | None = None
+    userid: str | None = None
+    password: str | None = field(default=None, repr=False)
+    virtual_host: str | None = None
+    connect_timeout: float = 5.0
+    heartbeat: float = 0.0
+    ssl: bool | Mapping[str, object] = False
+    login_method: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A body and its header frame (AMQP 0-9-1, section 2.3.5.2).
+
+    ``properties`` have the names of the basic class: content_type, content_encoding, headers, delivery_mode,
+    priority, correlation_id, reply_to, expiration (milliseconds, as text), message_id, timestamp, type,
+    user_id, app_id, cluster_id.
+    """
+
+    body: bytes
+    properties: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One content and where it goes; ``delay`` is seconds until it may be delivered."""
+
+    content: Content
+    exchange: str = ""
+    routing_key: str = ""
+    mandatory: bool = False
+    delay: float = 0.0
+
+
+class QueueDeclared(NamedTuple):
+    """The answer to ``queue_declare`` (AMQP 0-9-1 queue.declare-ok)."""
+
+    queue: str
+    message_count: int
+    consumer_count: int
+
+
+MessageCallback = Callable[[Message], object]
+Arguments = Mapping[str, object] | None
+
+
+class Channel(Protocol):
+    """AMQP's operations. Errors are :class:`~kombu.exceptions.ChannelError` and ``OperationalError``."""
+
+    @property
+    def is_open(self) -> bool: ...
+
+    def close(self) -> None:
+        """Give back what was delivered here and not settled, and end the channel's consumers."""
+
+    def exchange_declare(
+        self,
+        exchange: str,
+        type: str = "direct",
+        *,
+        passive: bool = False,
+        durable: bool = True,
+        auto_delete: bool = False,
+        arguments: Arguments = None,
+        nowait: bool = False,
+    ) -> None: ...
+
+    def exchange_delete(self, exchange: str, *, if_unused: bool = False, nowait: bool = False) -> None: ...
+
+    def exchange_bind(
+        self,
+        destination: str,
+        source: str,
+        routing_key: str = "",
+        arguments: Arguments = None,
+        nowait: bool = False,
+    ) -> None: ...
+
+    def exchange_unbind(
+        self,
+        destination: str,
+        source: str,
+        routing_key: str = "",
+        arguments: Arguments = None,
+        nowait: bool = False,
+    ) -> None: ...
+
+    def queue_declare(
+        self,
+        queue: str = "",
+        *,
+        passive: bool = False,
+        durable: bool = True,
+        exclusive: bool = False,
+        auto_delete: bool = False,
+        arguments: Arguments = None,
+        nowait: bool = False,
+    ) -> QueueDeclared: ...
+
+    def queue_bind(
+        self,
+        queue: str,
+        exchange: str,
+        routing_key: str = "",
+        arguments: Arguments = None,
+        nowait: bool = False,
+    ) -> None: ...
+
+    def queue_unbind(
+        self,
+        queue: str,
+        exchange: str,
+        routing_key: str = "",
+        arguments: Arguments = None,
+        nowait: bool = False,
+    ) -> None: ...
+
+    def queue_purge(self, queue: str, nowait: bool = False) -> int: ...
+
+    def queue_delete(
+        self, queue: str, *, if_unused: bool = False, if_empty: bool = False, nowait: bool = False
+    ) -> int: ...
+
+    def basic_publish(
+        self,
+        content: Content,
+        exchange: str = "",
+        routing_key: str = "",
+        *,
+        mandatory: bool = False,
+        delay: float = 0.0,
+    ) -> None:
+        """Returns once the broker has stored the message in every queue it is routed to, or raises."""
+
+    def publish_batch(self, publications: Sequence[Publication]) -> None:
+        """The same for many at once: stored together where the broker can."""
+
+    def basic_consume(
+        self,
+        queue: str,
+        *,
+        callback: MessageCallback,
+        consumer_tag: str = "",
+        no_ack: bool = False,
+        arguments: Arguments = None,
+        nowait: bool = False,
+    ) -> str: ...
+
+    def basic_cancel(self, consumer_tag: str, nowait: bool = False) -> None: ...
+
+    def basic_get(self, queue: str, no_ack: bool = False) -> Message | None: ...
+
+    def basic_ack(self, delivery_tag: int | str, multiple: bool = False, *, within: object | None = None) -> None: ...
+
+    def basic_reject(
+        self,
+        delivery_tag: int | str,
+        requeue: bool = False,
+        *,
+        delay: float = 0.0,
+        because: str | None = None,
+    ) -> None: ...
+
+    def basic_recover(self, requeue: bool = True) -> None: ...
+
+    def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False) -> None: ...
+
+
+class TransportConnection(Protocol):
+    """One open connection to a broker, whose channels are drained together."""
+
+    @property
+    def connected(self) -> bool: ...
+
+    def channel(self) -> Channel: ...
+
+    def drain_events(self, timeout: float | None = None) -> None:
+        """Deliver one message to its consumer; raises ``TimeoutError`` after ``timeout`` seconds without any."""
+
+    def close(self) -> None: ...
+
+
+class Transport(ABC):
+    """Makes connections to one kind of broker, at one address. One file a broker."""
+
+    driver_type: ClassVar[str] = "N/A"
+    driver_name: ClassVar[str] = "N/A"
+    default_port: ClassVar[int | None] = None
+    connection_errors: ClassVar[tuple[type[Exception], ...]] = ()
+    """What a lost connection raises; reconnecting may help."""
+    channel_errors: ClassVar[tuple[type[Exception], ...]] = ()
+    """What a refused operation raises; the connection is still good."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+
+    @abstractmethod
+    def establish_connection(self) -> TransportConnection:
+        """Connect; raises :class:`~kombu.exceptions.OperationalError` where that fails."""
+
+    def driver_version(self) -> str:
+        """The driver's version, for people."""
+        return "N/A"

@@ -1,0 +1,133 @@
+"""One open connection to a store: its channels, its drain, its ledger and its view of the topology."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+
+from kombu.exceptions import NotFound, OperationalError
+from kombu.transport.base import Publication
+from kombu.transport.virtual.channel import Channel
+from kombu.transport.virtual.deadletter import (
+    Reason,
+    dead_letter_target,
+    dead_lettered,
+    reason_not_to_deliver,
+)
+from kombu.transport.virtual.drain import Drain
+from kombu.transport.virtual.head import decode_head, encode_head
+from kombu.transport.virtual.options import Options
+from kombu.transport.virtual.publishing import Publisher, envelope, headers_of
+from kombu.transport.virtual.routing import Router
+from kombu.transport.virtual.settling import Ledger
+from kombu.transport.virtual.store import Delivery, Envelope, Move, Store
+from kombu.transport.virtual.topology import Topology, TopologyStore
+
+logger = logging.getLogger(__name__)
+
+
+class VirtualConnection:
+    """Ties the parts together. Not to be shared between threads, but for the ledger's own keeper."""
+
+    def __init__(self, store: Store, options: Options) -> None:
+        if not isinstance(store, TopologyStore):
+            raise OperationalError(f"store {store.capabilities.name!r} keeps no topology")
+        self.store = store
+        self.topology_store: TopologyStore = store
+        self.prefetch = options.prefetch
+        self.ledger = Ledger(store, options.lease, options.settle_delay)
+        self.drain = Drain(store, self.ledger, self.refuse)
+        self.publisher = Publisher(store, self.router)
+        self._router: Router | None = None
+        self._channels: list[Channel] = []
+        self._open = False
+
+    def open(self) -> None:
+        self.store.open()
+        self._open = True
+
+    @property
+    def connected(self) -> bool:
+        return self._open
+
+    def channel(self) -> Channel:
+        channel = Channel(self)
+        self._channels.append(channel)
+        return channel
+
+    def forget_channel(self, channel: Channel) -> None:
+        if channel in self._channels:
+            self._channels.remove(channel)
+
+    def drain_events(self, timeout: float | None = None) -> None:
+        self.drain.run(timeout)
+
+    def close(self) -> None:
+        """Give back what is held, write what is owed, close the store."""
+        if not self._open:
+            return
+        self._open = False
+        try:
+            for channel in list(self._channels):
+                channel.close()
+            self.ledger.close()
+        finally:
+            self.store.close()
+
+    def router(self, fresh: bool = False) -> Router:
+        """Routes by the topology last seen, or as it is now when ``fresh``."""
+        if fresh or self._router is None or self._router.topology.provisional:
+            topology = self.topology_store.topology()
+            if self._router is None or self._router.topology.version != topology.version or topology.provisional:
+                self._router = Router(topology)
+        return self._router
+
+    def current_topology(self) -> Topology:
+        """The topology as last seen; :meth:`refresh` for as it is now."""
+        return self.router().topology
+
+    def refresh(self) -> Topology:
+        return self.router(fresh=True).topology
+
+    def refuse(self, delivery: Delivery) -> bool:
+        """Dead-letter what must not be delivered, and say whether this was such a message."""
+        queue = self.current_topology().queues.get(delivery.lease.queue)
+        reason = reason_not_to_deliver(delivery, queue)
+        if reason is None:
+            return False
+        self.dead_letter(delivery, reason)
+        return True
+
+    def dead_letter(self, delivery: Delivery, reason: Reason, because: str | None = None) -> None:
+        """Move a message to where its queue's dead-letter exchange leads; without one it is dropped, as in AMQP."""
+        self.ledger.settle(Move(delivery.lease, self._dead_letters(delivery, reason, because)))
+
+    def _dead_letters(
+        self, delivery: Delivery, reason: Reason, because: str | None
+    ) -> tuple[tuple[str, Envelope], ...]:
+        topology = self.current_topology()
+        queue = topology.queues.get(delivery.lease.queue)
+        target = dead_letter_target(queue, decode_head(delivery.head)) if queue else None
+        if target is None:
+            return ()
+        dead = dead_lettered(delivery, reason, target, because)
+        queues = self._wanted(dead)
+        if not queues:
+            logger.warning(
+                "dropped: message %s of queue %r, no queue behind its dead-letter exchange %r",
+                delivery.lease.id,
+                delivery.lease.queue,
+                dead.exchange,
+            )
+        head = encode_head(dead.exchange, dead.routing_key, dead.content.properties)
+        specs = self.current_topology().queues
+        return tuple((name, envelope(dead, head, specs[name])) for name in queues)
+
+    def _wanted(self, dead: Publication) -> tuple[str, ...]:
+        """The queues for a dead letter, by the topology as it is now where the one last seen has none."""
+        for fresh in (False, True):
+            with suppress(NotFound):
+                queues = self.router(fresh).queues(dead.exchange, dead.routing_key, headers_of(dead))
+                if queues:
+                    return queues
+        return ()

@@ -1,0 +1,77 @@
+"""What becomes of a message that its queue will not deliver: pure functions (https://www.rabbitmq.com/docs/dlx)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+from kombu.transport.base import Content, Publication
+from kombu.transport.virtual.head import Head, decode_head
+from kombu.transport.virtual.store import Delivery, QueueSpec
+
+Reason = Literal["rejected", "expired", "delivery_limit", "maxlen"]
+
+
+def reason_not_to_deliver(delivery: Delivery, queue: QueueSpec | None) -> Reason | None:
+    """Why a claimed message must not reach a consumer, if so."""
+    if delivery.expired:
+        return "expired"
+    limit = queue.arguments.get("x-delivery-limit") if queue else None
+    if isinstance(limit, int) and delivery.delivery_count > limit + 1:
+        return "delivery_limit"
+    return None
+
+
+def dead_letter_target(queue: QueueSpec, head: Head) -> tuple[str, str] | None:
+    """The exchange and routing key for what ``queue`` refuses; None where it names no dead-letter exchange."""
+    exchange = queue.arguments.get("x-dead-letter-exchange")
+    if not isinstance(exchange, str):
+        return None
+    key = queue.arguments.get("x-dead-letter-routing-key")
+    return exchange, key if isinstance(key, str) else head.routing_key
+
+
+def dead_lettered(
+    delivery: Delivery,
+    reason: Reason,
+    target: tuple[str, str],
+    because: str | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Publication:
+    """The message for its new place; the header x-death says where it came from and why.
+
+    It loses its expiration, so that it does not expire again there; x-death keeps it.
+    """
+    head = decode_head(delivery.head)
+    properties = dict(head.properties)
+    death: dict[str, Any] = {
+        "queue": delivery.lease.queue,
+        "reason": reason,
+        "exchange": head.exchange,
+        "routing-keys": [head.routing_key],
+        "time": int(clock()),
+    }
+    if "expiration" in properties:
+        death["original-expiration"] = properties.pop("expiration")
+    headers = dict(head.headers)
+    headers["x-death"] = _deaths(headers.get("x-death"), death)
+    for name in ("queue", "reason", "exchange"):
+        headers.setdefault(f"x-first-death-{name}", death[name])
+    headers.pop("x-rejected-because", None)
+    if because is not None:
+        headers["x-rejected-because"] = because
+    described = {
+        "content_type": head.content_type,
+        "content_encoding": head.content_encoding,
+        "headers": headers,
+    }
+    return Publication(Content(delivery.body, {**properties, **described}), *target)
+
+
+def _deaths(deaths: object, latest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The list of deaths, latest first; the same queue and reason again raises a count."""
+    known = [death for death in deaths if isinstance(death, dict)] if isinstance(deaths, list) else []
+    same = [d for d in known if d.get("queue") == latest["queue"] and d.get("reason") == latest["reason"]]
+    latest["count"] = sum(int(death.get("count", 1)) for death in same) + 1
+    return [latest, *(death for death in known if death not in same)]

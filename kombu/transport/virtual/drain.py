@@ -1,0 +1,125 @@
+"""The drain: claims ahead for all consumers of a connection, hands out one message at a time, fairly.
+
+Queues take turns, and so do the consumers of one queue. What was claimed and not yet handed out waits in a
+buffer of its queue, so cancelling one consumer takes nothing from the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from kombu.transport.virtual.settling import Ledger
+from kombu.transport.virtual.store import Delivery, Release, Store
+
+Hand = Callable[["Subscription", Delivery], None]
+
+
+@dataclass(slots=True, eq=False)
+class Subscription:
+    """One consumer: ``hand`` passes a delivery on, ``free`` says how many more it may hold."""
+
+    tag: str
+    queue: str
+    hand: Hand
+    free: Callable[[], int]
+
+
+@dataclass(slots=True)
+class _Line:
+    """A queue with consumers: who takes turns, and what is waiting for them."""
+
+    consumers: deque[Subscription] = field(default_factory=deque)
+    waiting: deque[Delivery] = field(default_factory=deque)
+
+    def free(self) -> int:
+        return sum(consumer.free() for consumer in self.consumers) - len(self.waiting)
+
+    def next_consumer(self) -> Subscription | None:
+        for _ in range(len(self.consumers)):
+            consumer = self.consumers[0]
+            self.consumers.rotate(-1)
+            if consumer.free() > 0:
+                return consumer
+        return None
+
+
+class Drain:
+    """The consumers of one connection. ``refuse`` gets what must not be delivered and answers whether it took it."""
+
+    def __init__(self, store: Store, ledger: Ledger, refuse: Callable[[Delivery], bool]) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._refuse = refuse
+        self._lines: dict[str, _Line] = {}
+        self._turns: deque[str] = deque()
+
+    def subscribe(self, subscription: Subscription) -> None:
+        line = self._lines.get(subscription.queue)
+        if line is None:
+            line = self._lines[subscription.queue] = _Line()
+            self._turns.append(subscription.queue)
+        line.consumers.append(subscription)
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End one consumer; what waits goes to the queue's other consumers, or back if there are none."""
+        line = self._lines[subscription.queue]
+        line.consumers.remove(subscription)
+        if not line.consumers:
+            del self._lines[subscription.queue]
+            self._turns.remove(subscription.queue)
+            for delivery in line.waiting:
+                self._ledger.settle(Release(delivery.lease, counted=False))
+            self._ledger.flush()
+
+    def consumers(self, queue: str) -> int:
+        line = self._lines.get(queue)
+        return len(line.consumers) if line else 0
+
+    def run(self, timeout: float | None) -> None:
+        """Hand out one message; raises ``TimeoutError`` when none came within ``timeout`` seconds."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._hand_one():
+            self._ledger.flush()
+            if self._claim():
+                continue
+            remaining = _MOST_WAIT if deadline is None else deadline - time.monotonic()
+            if remaining <= 0:
+                raise TimeoutError(f"no message within {timeout} seconds")
+            self._wait(min(remaining, _MOST_WAIT))
+
+    def _hand_one(self) -> bool:
+        for _ in range(len(self._turns)):
+            queue = self._turns[0]
+            self._turns.rotate(-1)
+            line = self._lines[queue]
+            while line.waiting and (consumer := line.next_consumer()) is not None:
+                delivery = line.waiting.popleft()
+                if self._ledger.holds(delivery.lease):
+                    consumer.hand(consumer, delivery)
+                    return True
+        return False
+
+    def _claim(self) -> bool:
+        wants = {queue: free for queue in self._turns if (free := self._lines[queue].free()) > 0}
+        if not wants:
+            return False
+        deliveries = self._store.claim(wants, self._ledger.lease)
+        self._ledger.hold(deliveries)
+        for delivery in deliveries:
+            if not self._refuse(delivery):
+                self._lines[delivery.lease.queue].waiting.append(delivery)
+        return bool(deliveries)
+
+    def _wait(self, seconds: float) -> None:
+        hungry = [queue for queue in self._turns if self._lines[queue].free() > 0]
+        if hungry:
+            self._store.wait(hungry, seconds)
+        else:
+            time.sleep(seconds)
+
+
+_MOST_WAIT = 1.0
+"""Seconds after which the store is asked again in any case: a store's ``wait`` is only a hint."""

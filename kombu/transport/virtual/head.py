@@ -1,0 +1,46 @@
+"""The head of a stored message: exchange, routing key, properties and headers as one JSON text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kombu.exceptions import DecodeError
+from kombu.utils import json
+
+_NO_HEADERS: dict[str, Any] = {}
+
+
+@dataclass(slots=True)
+class Head:
+    """What came with a body. ``properties`` are without content type, content encoding and headers."""
+
+    exchange: str
+    routing_key: str
+    content_type: str | None
+    content_encoding: str | None
+    headers: dict[str, Any]
+    properties: dict[str, Any]
+
+
+def encode_head(exchange: str, routing_key: str, properties: Mapping[str, object]) -> str:
+    """Raises :class:`~kombu.exceptions.EncodeError` for a header or property that has no JSON form."""
+    return json.dumps({"exchange": exchange, "routing_key": routing_key, "properties": dict(properties)})
+
+
+def decode_head(head: str) -> Head:
+    """Never raises: a head that others wrote in another form gives a message without properties."""
+    try:
+        found = json.loads(head)
+        properties = dict(found["properties"])
+        return Head(
+            exchange=found["exchange"],
+            routing_key=found["routing_key"],
+            content_type=properties.pop("content_type", None),
+            content_encoding=properties.pop("content_encoding", None),
+            headers=properties.pop("headers", None) or {},
+            properties=properties,
+        )
+    except (DecodeError, KeyError, TypeError, ValueError):
+        return Head("", "", None, None, {"x-foreign-head": head}, {})

@@ -1,0 +1,208 @@
+"""Outcomes gather and go to the store in batches; the keeper renews what is still held.
+
+One ledger belongs to each connection: it knows every lease the connection holds and every outcome that is
+still to be written. One thread, the keeper, lives beside it and does two things while the program is busy in
+a handler: it renews the leases at a third of their time, and writes outcomes that have waited for
+``settle_delay`` seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from kombu.exceptions import KombuError
+from kombu.transport.virtual.store import Delivery, Lease, Outcome, Release, Store, TopologyMoved
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+_RETRY = 0.5
+"""Seconds until the keeper tries again what the store refused."""
+
+
+class Ledger:
+    """The leases a connection holds and the outcomes it owes; safe to use from several threads."""
+
+    def __init__(self, store: Store, lease: float, settle_delay: float) -> None:
+        self.store = store
+        self.lease = lease
+        self.settle_delay = settle_delay
+        self._held: set[Lease] = set()
+        self._owed: list[Outcome] = []
+        self._owed_since = 0.0
+        self._state = threading.Lock()
+        self._writing = threading.RLock()
+        self._keeper = _Keeper(self)
+
+    def hold(self, deliveries: Iterable[Delivery]) -> None:
+        """Renew these leases from now on, until they are settled or lost."""
+        with self._state:
+            self._held.update(delivery.lease for delivery in deliveries)
+        self._keeper.wake_to_renew()
+
+    def holds(self, lease: Lease) -> bool:
+        """False once the lease was lost to another consumer or given up."""
+        return lease in self._held
+
+    def forget(self, lease: Lease) -> None:
+        """The message is settled otherwise: stop renewing."""
+        with self._state:
+            self._held.discard(lease)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Owe this outcome; written with the next batch, at once where ``settle_delay`` is 0."""
+        with self._state:
+            if not self._owed:
+                self._owed_since = time.monotonic()
+            self._owed.append(outcome)
+        if self.settle_delay <= 0:
+            self.flush()
+        else:
+            self._keeper.wake_to_write()
+
+    def flush(self) -> None:
+        """Write all that is owed. What the store does not take stays owed, and its error is raised."""
+        if not self._owed:
+            return
+        with self._writing:
+            with self._state:
+                owed, self._owed = self._owed, []
+            written = 0
+            try:
+                for batch in _batches(owed, self.store.capabilities.max_batch):
+                    self._write(batch)
+                    written += len(batch)
+            finally:
+                if written < len(owed):
+                    with self._state:
+                        self._owed[:0] = owed[written:]
+
+    def renew(self) -> None:
+        """Extend every lease that is held; forget those that are lost."""
+        with self._state:
+            held = list(self._held)
+        for batch in _batches(held, self.store.capabilities.max_batch):
+            for lease, extended in zip(batch, self.store.extend(batch, self.lease), strict=True):
+                if extended is None and lease in self._held:
+                    logger.warning("lease lost: message %s of queue %r is another consumer's", lease.id, lease.queue)
+                    self.forget(lease)
+
+    def overdue(self) -> float | None:
+        """Seconds until the oldest outcome must be written; None when nothing is owed."""
+        with self._state:
+            return self._owed_since + self.settle_delay - time.monotonic() if self._owed else None
+
+    @property
+    def holding(self) -> bool:
+        return bool(self._held)
+
+    def close(self) -> None:
+        """Write what is owed and end the keeper."""
+        self._keeper.stop()
+        self.flush()
+
+    def _write(self, batch: list[Outcome]) -> None:
+        try:
+            answers = self.store.settle(batch)
+        except TopologyMoved:
+            answers = [self._write_one(outcome) for outcome in batch]
+        for outcome, answer in zip(batch, answers, strict=True):
+            if not answer and outcome.lease in self._held:
+                lease = outcome.lease
+                logger.warning("lost before settling: message %s of queue %r", lease.id, lease.queue)
+            self.forget(outcome.lease)
+
+    def _write_one(self, outcome: Outcome) -> bool:
+        try:
+            return self.store.settle([outcome])[0]
+        except TopologyMoved:
+            logger.error(
+                "a queue to move message %s into is gone: it stays in %r",
+                outcome.lease.id,
+                outcome.lease.queue,
+            )
+            return self.store.settle([Release(outcome.lease, delay=self.lease)])[0]
+
+
+class _Keeper:
+    """The thread beside a ledger: started when first needed, waiting without a timeout while idle."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._wake = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+        self._waiting_for_writes = False
+        self._renew_at: float | None = None
+
+    def wake_to_renew(self) -> None:
+        if self._renew_at is None:
+            self._wake_up()
+
+    def wake_to_write(self) -> None:
+        if not self._waiting_for_writes:
+            self._wake_up()
+
+    def stop(self) -> None:
+        with self._wake:
+            self._stopped = True
+            self._wake.notify()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _wake_up(self) -> None:
+        with self._wake:
+            if self._thread is None and not self._stopped:
+                self._thread = threading.Thread(target=self._run, name="kombu-keeper", daemon=True)
+                self._thread.start()
+            self._wake.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                if not self._stopped:
+                    self._wake.wait(self._pause())
+                if self._stopped:
+                    return
+            self._attempt(self._write_overdue)
+            self._attempt(self._renew_due)
+
+    def _pause(self) -> float | None:
+        # Each mark is taken back before the ledger is looked at: who adds to it in between sees that and wakes us.
+        self._waiting_for_writes = False
+        overdue = self._ledger.overdue()
+        self._waiting_for_writes = overdue is not None
+        if not self._ledger.holding:
+            self._renew_at = None
+        if self._ledger.holding and self._renew_at is None:
+            self._renew_at = time.monotonic() + self._ledger.lease / 3
+        renew = None if self._renew_at is None else self._renew_at - time.monotonic()
+        due = [seconds for seconds in (overdue, renew) if seconds is not None]
+        return max(min(due), 0.0) if due else None
+
+    def _write_overdue(self) -> None:
+        overdue = self._ledger.overdue()
+        if overdue is not None and overdue <= 0:
+            self._ledger.flush()
+
+    def _renew_due(self) -> None:
+        if self._renew_at is not None and self._renew_at <= time.monotonic():
+            self._ledger.renew()
+            self._renew_at = None
+
+    def _attempt(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except KombuError as exc:
+            logger.warning("the keeper could not reach the store, trying again in %.1f s: %s", _RETRY, exc)
+            with self._wake:
+                self._wake.wait_for(lambda: self._stopped, timeout=min(_RETRY, self._ledger.lease / 10))
+
+
+def _batches(items: list[_T], size: int) -> Iterable[list[_T]]:
+    return (items[at : at + size] for at in range(0, len(items), size))

@@ -1,0 +1,182 @@
+"""The SQL that the ORM cannot say, and what differs between databases: all of it in this file.
+
+Claiming with ``UPDATE … RETURNING`` takes one statement where the ORM takes a transaction with a SELECT and an
+UPDATE; putting with one ``INSERT … SELECT`` stores a batch and checks the topology's version in one round trip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kombu.exceptions import NotSupported
+
+ROWS_A_STATEMENT = 100
+
+_COLUMNS = (
+    "id, (SELECT name FROM kombu_queue WHERE kombu_queue.id = kombu_message.queue_id), priority, delivery_count,"
+    " lease_token, expires_at IS NOT NULL AND expires_at <= {now}, {now} - stored_at, due_at, head, body"
+)
+_VERSION = "COALESCE((SELECT version FROM kombu_exchange WHERE name = ''), 0)"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """``now`` is the database's clock in microseconds, ``lock`` skips rows that others are claiming."""
+
+    now: str
+    lock: str = ""
+    integer: str = "%s"
+    binary: str = "%s"
+    text: str = "%s"
+
+
+DIALECTS = {
+    "sqlite": Dialect(now="CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"),
+    "postgresql": Dialect(
+        now="CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000 AS bigint)",
+        lock=" FOR UPDATE SKIP LOCKED",
+        integer="%s::bigint",
+        binary="%s::bytea",
+        text="%s::text",
+    ),
+}
+
+
+def dialect(vendor: str) -> Dialect:
+    """Raises :class:`NotSupported` for a database that this release has no claim for."""
+    if vendor not in DIALECTS:
+        raise NotSupported(f"django:// needs {' or '.join(DIALECTS)}, not {vendor}")
+    return DIALECTS[vendor]
+
+
+def version() -> str:
+    """The version of the topology; 0 before anything was declared."""
+    return f"SELECT {_VERSION}"
+
+
+def put(d: Dialect, rows: int, queues: int) -> str:
+    """Parameters: for each row place, queue, priority, delay, time to live, head, body; then the version twice
+    (NULL: any), each queue's name, and how many those are. Stores all rows or none."""
+    row = f"({d.integer}, {d.text}, {d.integer}, {d.integer}, {d.integer}, {d.text}, {d.binary})"
+    return (
+        "INSERT INTO kombu_message (queue_id, priority, available_at, due_at, stored_at, expires_at,"
+        " delivery_count, head, body)"
+        " WITH item(place, queue, priority, delay, ttl, head, body) AS"
+        f" (VALUES {', '.join([row] * rows)})"
+        f" SELECT q.id, item.priority, {d.now} + item.delay, {d.now} + item.delay, {d.now}, {d.now} + item.ttl,"
+        " 0, item.head, item.body"
+        " FROM item JOIN kombu_queue q ON q.name = item.queue"
+        f" WHERE ({d.integer} IS NULL OR {_VERSION} = {d.integer})"
+        f" AND (SELECT COUNT(*) FROM kombu_queue WHERE name IN ({_places(queues)})) = %s"
+        " ORDER BY item.place"
+    )
+
+
+def claim(d: Dialect, levels: Sequence[int]) -> str:
+    """``levels``: for each queue its highest priority. Parameters: lease, token; for each queue, for each
+    priority from the highest: queue name, priority, limit; and the queue's limit once more."""
+    return _leased(d, " UNION ALL ".join(_candidates(d, highest) for highest in levels))
+
+
+def claim_chosen(d: Dialect, messages: int) -> str:
+    """Parameters: lease, token, queue name, the ids."""
+    return _leased(
+        d,
+        "SELECT id FROM kombu_message WHERE queue_id = (SELECT id FROM kombu_queue WHERE name = %s)"
+        f" AND id IN ({_places(messages)}) AND (lease_token IS NULL OR available_at <= {d.now}){d.lock}",
+    )
+
+
+def claim_expired(d: Dialect) -> str:
+    """Parameters: lease, token, limit."""
+    return _leased(
+        d,
+        f"SELECT id FROM kombu_message WHERE expires_at <= {d.now} AND available_at <= {d.now} LIMIT %s{d.lock}",
+    )
+
+
+def browse(d: Dialect) -> str:
+    """Parameters: queue name, the id after which to begin, limit."""
+    return (
+        f"SELECT {_COLUMNS.format(now=d.now)} FROM kombu_message"
+        " WHERE queue_id = (SELECT id FROM kombu_queue WHERE name = %s) AND id > %s ORDER BY id LIMIT %s"
+    )
+
+
+def done(messages: int) -> str:
+    """Parameters: token, the ids."""
+    return f"DELETE FROM kombu_message WHERE lease_token = %s AND id IN ({_places(messages)}) RETURNING id"
+
+
+def release(d: Dialect, messages: int, delayed: bool) -> str:
+    """Parameters: what to take off the delivery count; the delay twice if ``delayed``; token, the ids."""
+    due = f"due_at = {d.now} + %s, available_at = {d.now} + %s" if delayed else "available_at = due_at"
+    return (
+        f"UPDATE kombu_message SET lease_token = NULL, delivery_count = delivery_count - %s, {due}"
+        f" WHERE lease_token = %s AND id IN ({_places(messages)}) RETURNING id"
+    )
+
+
+def extend(d: Dialect, messages: int) -> str:
+    """Parameters: lease, token, the ids."""
+    return (
+        f"UPDATE kombu_message SET available_at = {d.now} + %s"
+        f" WHERE lease_token = %s AND id IN ({_places(messages)}) RETURNING id"
+    )
+
+
+def next_due(d: Dialect, levels: Sequence[int]) -> str:
+    """Microseconds until the next message may be claimed, NULL without any. Parameters: for each queue, for
+    each priority: queue name, priority."""
+    earliest = (
+        "SELECT MIN(available_at) AS due FROM kombu_message"
+        " WHERE queue_id = (SELECT id FROM kombu_queue WHERE name = %s) AND priority = %s"
+    )
+    parts = " UNION ALL ".join([earliest] * sum(highest + 1 for highest in levels))
+    return f"SELECT MIN(due) - {d.now} FROM ({parts}) AS earliest"
+
+
+def counts(d: Dialect, queues: int) -> str:
+    """Rows of queue, ready, delayed, leased, age of the oldest ready. Parameters: queue names."""
+    leased = f"lease_token IS NOT NULL AND available_at > {d.now}"
+    return (
+        f"SELECT q.name, SUM(CASE WHEN available_at <= {d.now} THEN 1 ELSE 0 END),"
+        f" SUM(CASE WHEN lease_token IS NULL AND available_at > {d.now} THEN 1 ELSE 0 END),"
+        f" SUM(CASE WHEN {leased} THEN 1 ELSE 0 END),"
+        f" {d.now} - MIN(CASE WHEN available_at <= {d.now} THEN stored_at END)"
+        f" FROM kombu_queue q LEFT JOIN kombu_message m ON m.queue_id = q.id"
+        f" WHERE q.name IN ({_places(queues)}) GROUP BY q.name"
+    )
+
+
+def purge(d: Dialect) -> str:
+    """Parameters: queue name."""
+    return (
+        "DELETE FROM kombu_message WHERE queue_id = (SELECT id FROM kombu_queue WHERE name = %s)"
+        f" AND NOT (lease_token IS NOT NULL AND available_at > {d.now})"
+    )
+
+
+def _leased(d: Dialect, candidates: str) -> str:
+    return (
+        f"UPDATE kombu_message SET available_at = {d.now} + %s, lease_token = %s,"
+        f" delivery_count = delivery_count + 1 WHERE id IN ({candidates})"
+        f" RETURNING {_COLUMNS.format(now=d.now)}"
+    )
+
+
+def _candidates(d: Dialect, highest: int) -> str:
+    """One queue's messages. Each priority is a range of the index of its own, so that messages which are
+    delayed or leased are never read over."""
+    level = (
+        "SELECT id, priority, available_at FROM kombu_message"
+        " WHERE queue_id = (SELECT id FROM kombu_queue WHERE name = %s) AND priority = %s"
+        f" AND available_at <= {d.now} ORDER BY available_at, id LIMIT %s{d.lock}"
+    )
+    levels = " UNION ALL ".join([f"SELECT * FROM ({level}) AS level"] * (highest + 1))
+    return f"SELECT id FROM (SELECT id FROM ({levels}) AS found ORDER BY priority DESC, available_at, id LIMIT %s) AS chosen"
+
+
+def _places(number: int) -> str:
+    return ", ".join(["%s"] * number)

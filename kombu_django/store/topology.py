@@ -1,0 +1,172 @@
+"""Exchanges, queues and bindings in the database, with a version that changes whenever they do."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable
+from typing import Any, cast
+from weakref import WeakSet
+
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from kombu.transport.virtual.store import QueueSpec
+from kombu.transport.virtual.topology import DEFAULT_EXCHANGE, BindingSpec, ExchangeSpec, Topology
+from kombu.utils import json
+from kombu_django.models import Binding, Exchange, Message, Queue
+from kombu_django.store import sql
+from kombu_django.store.errors import translated
+
+_changed_in_transaction: WeakSet[BaseDatabaseWrapper] = WeakSet()
+"""Connections that changed the topology in a transaction that has not committed, as far as is known."""
+
+
+class DjangoTopology:
+    """The part of the store that keeps what is declared."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+
+    def topology(self) -> Topology:
+        """The version is read first: a change in between makes it an old one, which ``put`` refuses."""
+        with translated(self.alias):
+            version = self._version()
+            return Topology(
+                version=version,
+                exchanges={row.name: _exchange(row) for row in self._rows(Exchange).exclude(name=DEFAULT_EXCHANGE)},
+                queues={row.name: queue_spec(row) for row in self._rows(Queue)},
+                bindings=tuple(_binding(row) for row in self._rows(Binding).order_by("id")),
+                provisional=connections[self.alias] in _changed_in_transaction,
+            )
+
+    def declare_exchange(self, exchange: ExchangeSpec) -> None:
+        values = {
+            "type": exchange.type,
+            "durable": exchange.durable,
+            "auto_delete": exchange.auto_delete,
+            "arguments": json.dumps(dict(exchange.arguments)),
+        }
+        self._add(Exchange, {"name": exchange.name}, values)
+
+    def delete_exchange(self, name: str) -> None:
+        def remove() -> None:
+            self._rows(Binding).filter(source=name).delete()
+            self._rows(Binding).filter(destination=name, to_exchange=True).delete()
+            self._rows(Exchange).filter(name=name).delete()
+
+        with translated(self.alias):
+            if name != DEFAULT_EXCHANGE and self._rows(Exchange).filter(name=name).exists():
+                self._change(remove)
+
+    def bind(self, binding: BindingSpec) -> None:
+        values = {
+            "source": binding.source,
+            "destination": binding.destination,
+            "to_exchange": binding.to_exchange,
+            "routing_key": binding.routing_key,
+            "arguments": json.dumps(dict(binding.arguments)),
+        }
+        self._add(Binding, {"digest": digest(binding)}, values)
+
+    def unbind(self, binding: BindingSpec) -> None:
+        with translated(self.alias):
+            rows = self._rows(Binding).filter(digest=digest(binding))
+            if rows.exists():
+                self._change(rows.delete)
+
+    def declare(self, queue: QueueSpec) -> None:
+        values = {
+            "durable": queue.durable,
+            "exclusive": queue.exclusive,
+            "auto_delete": queue.auto_delete,
+            "arguments": json.dumps(dict(queue.arguments)),
+        }
+        self._add(Queue, {"name": queue.name}, values)
+
+    def delete(self, queue: str) -> int:
+        def remove() -> int:
+            rows = self._rows(Queue).filter(name=queue)
+            removed, _ = self._rows(Message).filter(queue__in=rows).delete()
+            self._rows(Binding).filter(destination=queue, to_exchange=False).delete()
+            rows.delete()
+            return removed
+
+        with translated(self.alias):
+            return self._change(remove) if self._rows(Queue).filter(name=queue).exists() else 0
+
+    def _add(self, model: type[Any], identity: dict[str, str], values: dict[str, object]) -> None:
+        with translated(self.alias):
+            if not self._rows(model).filter(**identity).exists():
+                self._change(lambda: self._rows(model).get_or_create(**identity, defaults=values))
+
+    def _change(self, change: Callable[[], Any]) -> Any:
+        """Give the topology a version it never had, and change it, in one transaction.
+
+        The version is written first: on SQLite that takes the write lock before anything is read.
+        """
+        connection = connections[self.alias]
+        if connection.in_atomic_block:
+            _changed_in_transaction.add(connection)
+            transaction.on_commit(lambda: _changed_in_transaction.discard(connection), using=self.alias)
+        with transaction.atomic(using=self.alias):
+            version = random.getrandbits(63)
+            if not self._rows(Exchange).filter(name=DEFAULT_EXCHANGE).update(version=version):
+                self._rows(Exchange).update_or_create(name=DEFAULT_EXCHANGE, defaults={"version": version})
+            return change()
+
+    def _version(self) -> int:
+        with connections[self.alias].cursor() as cursor:
+            cursor.execute(sql.version())
+            row = cursor.fetchone()
+            return int(row[0]) if row else 0
+
+    def _rows(self, model: type[Any]) -> Any:
+        return model._default_manager.using(self.alias)
+
+
+def queue_spec(row: Queue) -> QueueSpec:
+    """The row as a value."""
+    return QueueSpec(
+        name=row.name,
+        durable=row.durable,
+        exclusive=row.exclusive,
+        auto_delete=row.auto_delete,
+        arguments=_arguments(row.arguments),
+    )
+
+
+def _exchange(row: Exchange) -> ExchangeSpec:
+    return ExchangeSpec(
+        name=row.name,
+        type=row.type,
+        durable=row.durable,
+        auto_delete=row.auto_delete,
+        arguments=_arguments(row.arguments),
+    )
+
+
+def _binding(row: Binding) -> BindingSpec:
+    return BindingSpec(
+        source=row.source,
+        destination=row.destination,
+        routing_key=row.routing_key,
+        arguments=_arguments(row.arguments),
+        to_exchange=row.to_exchange,
+    )
+
+
+def digest(binding: BindingSpec) -> str:
+    """What makes a binding the same as another: SHA-256 over its five parts."""
+    parts = [
+        binding.source,
+        binding.destination,
+        "exchange" if binding.to_exchange else "queue",
+        binding.routing_key,
+        json.dumps(dict(sorted(binding.arguments.items()))),
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _arguments(text: str) -> dict[str, object]:
+    return cast(dict[str, object], json.loads(text))

@@ -1,0 +1,31 @@
+"""``django://<database alias>``: the ORM store as a transport."""
+
+from __future__ import annotations
+
+import django
+
+from kombu.exceptions import InvalidURL
+from kombu.transport.virtual import Transport as VirtualTransport
+from kombu.transport.virtual.store import Store
+from kombu_django.conf import DEFAULT_ALIAS
+
+
+class Transport(VirtualTransport):
+    """Queues in a database of ``settings.DATABASES``, which the URL's host names; ``default`` without one."""
+
+    driver_type = "sql"
+    driver_name = "django"
+
+    def make_store(self) -> Store:
+        from django.db import connections
+
+        from kombu_django.store import DjangoStore
+
+        alias = self.address.hostname or DEFAULT_ALIAS
+        if alias not in connections:
+            known = ", ".join(sorted(connections))
+            raise InvalidURL(f"django://{alias}: no such alias in settings.DATABASES, which has {known}")
+        return DjangoStore(alias)
+
+    def driver_version(self) -> str:
+        return django.get_version()

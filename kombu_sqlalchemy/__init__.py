@@ -1,0 +1,1 @@
+"""The same queue tables through SQLAlchemy."""

@@ -1,0 +1,1 @@
+"""Departures from New York, and what others make of them."""
