@@ -25,7 +25,7 @@ format: $(VENV)/.tools
 	$(BIN)/ruff format .
 
 types: $(VENV)/.tools
-	DJANGO_SETTINGS_MODULE=config.settings PYTHONPATH=testproject $(BIN)/mypy
+	PYTHONPATH=. $(BIN)/mypy
 
 bench: $(VENV)/.tools
 	$(BIN)/python -m bench $(BENCH)
@@ -51,7 +51,7 @@ $(VENV)/.demo: $(VENV)/.python pyproject.toml testproject/requirements.txt
 
 $(VENV)/.tools: $(VENV)/.python pyproject.toml requirements/tools.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/tools.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[django,sqlalchemy,msgpack,yaml]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[django,sqlalchemy,msgpack,yaml,brotli,zstd]'
 	touch $@
 
 clean:

@@ -1,33 +1,38 @@
-"""Django is set up once: two SQLite files in a folder of this run's own."""
+"""Django is set up once for the whole run, with its tables; each test begins with them empty."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+import os
+from collections.abc import Iterator
 
 import django
-from django.conf import settings
-
-DATA = Path(tempfile.mkdtemp(prefix="kombu-tests-"))
-
-
-def sqlite(name: str) -> dict[str, object]:
-    return {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": DATA / f"{name}.sqlite3",
-        "OPTIONS": {
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-        },
-    }
+import pytest
 
 
 def pytest_configure() -> None:
-    settings.configure(
-        INSTALLED_APPS=["kombu_django"],
-        DATABASES={"default": sqlite("default"), "queue": sqlite("queue")},
-        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-        USE_TZ=True,
-    )
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     django.setup()
+
+
+@pytest.fixture(scope="session")
+def migrated() -> None:
+    from django.core.management import call_command
+
+    for alias in ("default", "queue"):
+        call_command("migrate", database=alias, verbosity=0)
+
+
+@pytest.fixture
+def tables(migrated: None) -> Iterator[None]:
+    """The tables of both databases, empty at first."""
+    from django.apps import apps
+    from django.db import connections
+
+    from kombu_django import connections as links
+
+    for alias in ("default", "queue"):
+        for model in apps.get_app_config("kombu_django").get_models():
+            model._default_manager.using(alias).all().delete()
+    yield
+    links.close_all()
+    connections.close_all()

@@ -107,6 +107,14 @@ class ClaimsUnordered(MemoryStore):
         return super().claim(wants, lease)[::-1]
 
 
+class ServesOneQueue(MemoryStore):
+    """Claims from the first queue that has anything, so the others starve."""
+
+    def claim(self, wants: Mapping[str, int], lease: float) -> list[Delivery]:
+        claims = (super(ServesOneQueue, self).claim({queue: limit}, lease) for queue, limit in wants.items())
+        return next((claimed for claimed in claims if claimed), [])
+
+
 class ClaimsTooMany(MemoryStore):
     """Keeps the sum of the limits instead of each."""
 
@@ -155,6 +163,19 @@ class StoresHalfABatch(MemoryStore):
             super().put([item], version)
 
 
+class CreatesMissingQueues(MemoryStore):
+    def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
+        for queue, _ in items:
+            self.declare(QueueSpec(name=queue))
+        super().put(items)
+
+
+class WritesHeadsInAscii(MemoryStore):
+    def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
+        ascii_only = [(q, replace(e, head=e.head.encode("ascii", "replace").decode())) for q, e in items]
+        super().put(ascii_only, version)
+
+
 class TakesBodiesForText(MemoryStore):
     def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
         text = [(queue, replace(e, body=e.body.decode(errors="replace").encode())) for queue, e in items]
@@ -181,6 +202,18 @@ class AnswersOutOfOrder(MemoryStore):
         return sorted(super().settle(outcomes))
 
 
+class KeepsCopiesInStep(MemoryStore):
+    """Claims every message that says the same, wherever it is."""
+
+    def claim(self, wants: Mapping[str, int], lease: float) -> list[Delivery]:
+        deliveries = super().claim(wants, lease)
+        taken = {delivery.body for delivery in deliveries}
+        for queue in self.topology().queues:
+            same = [delivery.lease.id for delivery in self.browse(queue, 1000) if delivery.body in taken]
+            super().claim_chosen(queue, same, lease)
+        return deliveries
+
+
 class SweepsTheLiving(MemoryStore):
     def sweep(self, limit: int, lease: float) -> list[Delivery]:
         deliveries = self.claim(dict.fromkeys(self.topology().queues, limit), lease)
@@ -199,6 +232,18 @@ class KeepsTheDeleted(MemoryStore):
 
     def delete(self, queue: str) -> int:
         return super().counts([queue])[queue].total
+
+
+class PurgesTheReadyOnly(MemoryStore):
+    def purge(self, queue: str) -> int:
+        ready = self.claim({queue: 1000}, 60.0)
+        return sum(self.settle([Done(delivery.lease) for delivery in ready]))
+
+
+class DeclaresAnew(MemoryStore):
+    def declare(self, queue: QueueSpec) -> None:
+        self.delete(queue.name)
+        super().declare(queue)
 
 
 class CountsDelayedAsReady(MemoryStore):
@@ -239,6 +284,27 @@ class ForgetsOnClose(MemoryStore):
     def close(self) -> None:
         for queue in self.topology().queues:
             self.purge(queue)
+
+
+class KeepsTheTopologyItReadFirst(MemoryStore):
+    """As a cache does that nobody invalidates."""
+
+    read: Topology | None = None
+
+    def topology(self) -> Topology:
+        self.read = self.read or super().topology()
+        return self.read
+
+
+class BindsTwice(MemoryStore):
+    def topology(self) -> Topology:
+        found = super().topology()
+        return replace(found, bindings=found.bindings * 2)
+
+
+class ForgetsQueueArguments(MemoryStore):
+    def declare(self, queue: QueueSpec) -> None:
+        super().declare(replace(queue, arguments={}))
 
 
 class KeepsOneVersion(MemoryStore):
@@ -290,6 +356,16 @@ class BrowsesByClaiming(MemoryStore):
         return self.claim({queue: limit}, 60.0)
 
 
+class BrowsesFromTheStart(MemoryStore):
+    def browse(self, queue: str, limit: int, after: MessageId | None = None) -> list[Delivery]:
+        return super().browse(queue, limit)
+
+
+class BrowsesTheLatestFirst(MemoryStore):
+    def browse(self, queue: str, limit: int, after: MessageId | None = None) -> list[Delivery]:
+        return super().browse(queue, limit, after)[::-1]
+
+
 class BrowsesWithGoodLeases(MemoryStore):
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
         answers = super().settle(outcomes)
@@ -314,6 +390,19 @@ class StealsTheChosen(MemoryStore):
 
 
 FAULTS: list[tuple[type[MemoryStore], str]] = [
+    (WritesHeadsInAscii, "test_a_message_comes_out_as_it_went_in"),
+    (WritesHeadsInAscii, "test_a_head_of_100_kilobytes_comes_out_whole"),
+    (ServesOneQueue, "test_a_claim_serves_all_its_queues_though_one_is_long"),
+    (CreatesMissingQueues, "test_putting_into_a_missing_queue_says_that_the_topology_moved"),
+    (KeepsCopiesInStep, "test_copies_in_two_queues_are_settled_apart"),
+    (PurgesTheReadyOnly, "test_purging_removes_what_is_ready_or_delayed"),
+    (DeclaresAnew, "test_declaring_a_queue_again_keeps_its_messages"),
+    (DeclaresAnew, "test_a_queue_declared_again_stays_as_it_was"),
+    (KeepsTheTopologyItReadFirst, "test_what_one_handle_declares_another_sees"),
+    (BindsTwice, "test_binding_twice_binds_once"),
+    (ForgetsQueueArguments, "test_queues_come_back_as_they_were_declared"),
+    (BrowsesFromTheStart, "test_browsing_goes_page_by_page"),
+    (BrowsesTheLatestFirst, "test_browsing_shows_messages_in_the_order_they_were_stored"),
     (IgnoresTokens, "test_a_lost_lease_settles_nothing"),
     (IgnoresTokens, "test_a_lost_lease_extends_nothing"),
     (ForgetsTheCount, "test_every_claim_raises_the_delivery_count"),

@@ -95,7 +95,7 @@ class DjangoStore(DjangoTopology):
             levels = self._levels(list(wanted))
             if self._writers_wait() and not self._anything_due(levels):
                 return []
-            parameters: list[object] = [_micro(lease), random.getrandbits(63)]
+            parameters: list[Any] = [_micro(lease), random.getrandbits(63)]
             for queue, limit in wanted.items():
                 for priority in range(levels[queue], -1, -1):
                     parameters += [queue, priority, limit]
@@ -163,7 +163,7 @@ class DjangoStore(DjangoTopology):
 
     def _put(self, items: Sequence[tuple[str, Envelope]], version: int | None) -> None:
         queues = {queue for queue, _ in items}
-        parameters: list[object] = []
+        parameters: list[Any] = []
         for place, (queue, each) in enumerate(items):
             ttl = None if each.ttl is None else _micro(each.ttl)
             parameters += [place, queue, each.priority, _micro(each.delay), ttl, each.head, each.body]
@@ -219,10 +219,10 @@ class DjangoStore(DjangoTopology):
         """SQLite has one writer at a time: look before taking the lock for nothing."""
         return connections[self.alias].vendor == "sqlite"
 
-    def _fetch(self, statement: str, parameters: Sequence[object]) -> list[Any]:
+    def _fetch(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
         with connections[self.alias].cursor() as cursor:
             cursor.execute(statement, parameters)
-            return cursor.fetchall()
+            return list(cursor.fetchall())
 
     def _dialect(self) -> sql.Dialect:
         return sql.dialect(connections[self.alias].vendor)

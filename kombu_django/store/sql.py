@@ -1,5 +1,7 @@
 """The SQL that the ORM cannot say, and what differs between databases: all of it in this file.
 
+Only names of columns, placeholders and the clock are put together here; every value is a parameter.
+
 Claiming with ``UPDATE … RETURNING`` takes one statement where the ORM takes a transaction with a SELECT and an
 UPDATE; putting with one ``INSERT … SELECT`` stores a batch and checks the topology's version in one round trip.
 """
@@ -158,6 +160,74 @@ def purge(d: Dialect) -> str:
     )
 
 
+def outbox_write(d: Dialect) -> str:
+    """Parameters: connection, exchange, routing key, key, mandatory, properties, body, delay."""
+    return (
+        "INSERT INTO kombu_outbox (connection, exchange, routing_key, key, mandatory, properties, body,"
+        " stored_at, due_at, available_at, attempts, error)"
+        f" VALUES (%s, %s, %s, %s, %s, %s, %s, {d.now}, {d.now} + %s, {d.now}, 0, '')"
+    )
+
+
+def outbox_claim(d: Dialect) -> str:
+    """Parameters: connection, limit, lease, token. Nothing while any of the oldest rows is not available."""
+    return (
+        "WITH oldest AS (SELECT id, available_at FROM kombu_outbox"
+        " WHERE connection = %s AND failed_at IS NULL ORDER BY id LIMIT %s)"
+        f" UPDATE kombu_outbox SET available_at = {d.now} + %s, lease_token = %s, attempts = attempts + 1"
+        f" WHERE id IN (SELECT id FROM oldest) AND available_at <= {d.now}"
+        f" AND (SELECT MAX(available_at) FROM oldest) <= {d.now}"
+        f" RETURNING id, exchange, routing_key, mandatory, properties, body, due_at - {d.now}, attempts"
+    )
+
+
+def outbox_done(rows: int) -> str:
+    """Parameters: token, the ids."""
+    return f"DELETE FROM kombu_outbox WHERE lease_token = %s AND id IN ({_places(rows)}) RETURNING id"
+
+
+def outbox_postpone(d: Dialect, rows: int) -> str:
+    """Parameters: delay, error, token, the ids."""
+    return (
+        f"UPDATE kombu_outbox SET lease_token = NULL, available_at = {d.now} + %s, error = %s"
+        f" WHERE lease_token = %s AND id IN ({_places(rows)}) RETURNING id"
+    )
+
+
+def outbox_fail(d: Dialect) -> str:
+    """Parameters: error, token, id."""
+    return (
+        f"UPDATE kombu_outbox SET lease_token = NULL, failed_at = {d.now}, error = %s"
+        " WHERE lease_token = %s AND id = %s RETURNING id"
+    )
+
+
+def outbox_due(d: Dialect) -> str:
+    """Microseconds until the oldest row may be taken. Parameters: connection."""
+    return (
+        f"SELECT available_at - {d.now} FROM kombu_outbox"
+        " WHERE connection = %s AND failed_at IS NULL ORDER BY id LIMIT 1"
+    )
+
+
+def inbox_add(d: Dialect) -> str:
+    """Stores one row, or none when the message was handled before. Parameters: message id, queue."""
+    return (
+        "INSERT INTO kombu_inbox (message_id, queue, received_at)"
+        f" VALUES (%s, %s, {d.now}) ON CONFLICT (message_id, queue) DO NOTHING"
+    )
+
+
+def inbox_prune(d: Dialect) -> str:
+    """Parameters: age."""
+    return f"DELETE FROM kombu_inbox WHERE received_at < {d.now} - %s"
+
+
+def prune_orphans() -> str:
+    """Messages of queues that were deleted while they were being published."""
+    return "DELETE FROM kombu_message WHERE queue_id NOT IN (SELECT id FROM kombu_queue)"
+
+
 def _leased(d: Dialect, candidates: str) -> str:
     return (
         f"UPDATE kombu_message SET available_at = {d.now} + %s, lease_token = %s,"
@@ -175,7 +245,8 @@ def _candidates(d: Dialect, highest: int) -> str:
         f" AND available_at <= {d.now} ORDER BY available_at, id LIMIT %s{d.lock}"
     )
     levels = " UNION ALL ".join([f"SELECT * FROM ({level}) AS level"] * (highest + 1))
-    return f"SELECT id FROM (SELECT id FROM ({levels}) AS found ORDER BY priority DESC, available_at, id LIMIT %s) AS chosen"
+    ordered = f"SELECT id FROM ({levels}) AS found ORDER BY priority DESC, available_at, id LIMIT %s"
+    return f"SELECT id FROM ({ordered}) AS chosen"
 
 
 def _places(number: int) -> str:

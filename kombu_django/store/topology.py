@@ -90,10 +90,10 @@ class DjangoTopology:
             removed, _ = self._rows(Message).filter(queue__in=rows).delete()
             self._rows(Binding).filter(destination=queue, to_exchange=False).delete()
             rows.delete()
-            return removed
+            return int(removed)
 
         with translated(self.alias):
-            return self._change(remove) if self._rows(Queue).filter(name=queue).exists() else 0
+            return int(self._change(remove)) if self._rows(Queue).filter(name=queue).exists() else 0
 
     def _add(self, model: type[Any], identity: dict[str, str], values: dict[str, object]) -> None:
         with translated(self.alias):
@@ -119,7 +119,7 @@ class DjangoTopology:
         with connections[self.alias].cursor() as cursor:
             cursor.execute(sql.version())
             row = cursor.fetchone()
-            return int(row[0]) if row else 0
+            return int(row[0])
 
     def _rows(self, model: type[Any]) -> Any:
         return model._default_manager.using(self.alias)

@@ -32,7 +32,7 @@ def encode_head(exchange: str, routing_key: str, properties: Mapping[str, object
 def decode_head(head: str) -> Head:
     """Never raises: a head that others wrote in another form gives a message without properties."""
     try:
-        found = json.loads(head)
+        found: Any = json.loads(head)
         properties = dict(found["properties"])
         return Head(
             exchange=found["exchange"],

@@ -1,0 +1,189 @@
+"""The consumer runtime behind ``manage.py kombu_consume``: one process, one connection, many queues."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.db import connections, transaction
+
+from kombu.connection import Connection
+from kombu.exceptions import (
+    DecodeError,
+    LeaseLost,
+    OperationalError,
+    SerializerNotInstalled,
+)
+from kombu.message import Message
+from kombu.messaging import Consumer
+from kombu.retry import RetryPolicy
+from kombu_django import inbox
+from kombu_django.conf import Config
+from kombu_django.connections import connect
+from kombu_django.declaring import Declarer
+from kombu_django.registry import Handler
+from kombu_django.workers import Presence
+
+logger = logging.getLogger(__name__)
+
+_TICK = 0.5
+"""Seconds between looks at whether to stop, while nothing comes."""
+_BACKOFF = RetryPolicy(interval_start=0.1, interval_step=0.5, interval_max=10.0)
+_LONGEST_REASON = 4000
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What became of the messages. ``duplicates``: handled before, as the inbox knew."""
+
+    handled: int = 0
+    redelivered: int = 0
+    duplicates: int = 0
+    retried: int = 0
+    dead: int = 0
+
+
+class _HandledBefore(Exception):
+    """The inbox knows this message."""
+
+
+class Worker:
+    """Runs the handlers of one connection until it is told to stop.
+
+    With an atomic handler, the effects and the acknowledgement are one transaction where queue and application
+    share a database; elsewhere the effects and a row of the inbox are, and the acknowledgement follows.
+    """
+
+    def __init__(
+        self, config: Config, handlers: Sequence[Handler], *, prefetch: int | None = None, **options: object
+    ) -> None:
+        self.config = config
+        self.handlers = handlers
+        self.statistics = Statistics()
+        self._prefetch = prefetch
+        self._options = options
+        self._stop = False
+
+    def stop(self) -> None:
+        """End after the message in hand; safe to call from a signal handler."""
+        self._stop = True
+
+    def run(self, on_ready: Callable[[], object]) -> None:
+        """Consume until :meth:`stop`; what was not handled then goes back to its queue."""
+        failures = 0
+        while not self._stop:
+            with connect(self.config, **self._options) as connection, Presence(self.config, self.handlers) as presence:
+                channel = connection.channel()
+                Declarer(self.config.alias).declare(channel)
+                consumers = [self._consume(handler, connection) for handler in self.handlers]
+                on_ready()
+                while not self._stop and connection.connected:
+                    failures = self._drain(connection, failures)
+                    presence.renew()
+                for consumer in consumers:
+                    consumer.cancel()
+
+    def _consume(self, handler: Handler, connection: Connection) -> Consumer:
+        consumer = Consumer(
+            connection.channel(),
+            [handler.queue],
+            on_message=partial(self._receive, handler),
+            accept=handler.accept,
+            prefetch_count=self._prefetch,
+        )
+        consumer.consume()
+        return consumer
+
+    def _drain(self, connection: Connection, failures: int) -> int:
+        """One message or one tick; the answer is how often in a row the broker has failed."""
+        try:
+            connection.drain_events(timeout=_TICK)
+        except TimeoutError:
+            return 0
+        except OperationalError as exc:
+            pause = _BACKOFF.delay(failures + 1)
+            logger.warning("%s: trying again in %.1f s: %s", self.config.alias, pause, exc)
+            self._pause(pause)
+            return failures + 1
+        return 0
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep in ticks, so that a signal to stop is heard."""
+        until = time.monotonic() + seconds
+        while not self._stop and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _TICK))
+
+    def _receive(self, handler: Handler, message: Message) -> None:
+        if message.delivery_info.get("redelivered"):
+            self.statistics.redelivered += 1
+        try:
+            body = message.payload
+        except (DecodeError, SerializerNotInstalled) as exc:
+            logger.error("%s: cannot be decoded, dead-lettered: %s", _described(message), exc)
+            message.reject(because=_reason(exc))
+            self.statistics.dead += 1
+            return
+        try:
+            self._handle(handler, body, message)
+        except LeaseLost as exc:
+            logger.warning("%s: rolled back: %s", _described(message), exc)
+        except _HandledBefore:
+            self.statistics.duplicates += 1
+            message.ack()
+        except Exception as exc:  # noqa: BLE001 - a handler may raise anything; it is logged and the message kept
+            self._failed(handler, message, exc)
+        else:
+            self.statistics.handled += 1
+            if not message.acknowledged:
+                message.ack()
+
+    def _handle(self, handler: Handler, body: Any, message: Message) -> None:
+        if not handler.atomic:
+            handler.function(body, message)
+            return
+        database = self.config.database
+        with transaction.atomic(using=database):
+            if not self.config.same_database:
+                self._note(handler, message)
+            handler.function(body, message)
+            if self.config.same_database and not message.acknowledged:
+                message.ack(within=database)
+
+    def _note(self, handler: Handler, message: Message) -> None:
+        message_id = message.properties.get("message_id")
+        if message_id is None:
+            logger.debug("%s: has no message_id, so a redelivery cannot be told", _described(message))
+        elif not inbox.first_time(self.config.database, handler.queue.name, str(message_id)):
+            raise _HandledBefore
+
+    def _failed(self, handler: Handler, message: Message, exc: Exception) -> None:
+        connections[self.config.database].close_if_unusable_or_obsolete()
+        if message.acknowledged:
+            logger.exception("%s: failed after it was settled", _described(message), exc_info=exc)
+            return
+        attempt = int(message.delivery_info.get("delivery_count", 1))
+        if attempt > handler.retries:
+            logger.error("%s: failed %d times, dead-lettered", _described(message), attempt, exc_info=exc)
+            message.reject(because=_reason(exc))
+            self.statistics.dead += 1
+        else:
+            pause = handler.backoff.delay(attempt)
+            logger.warning("%s: failed, tried again in %.1f s", _described(message), pause, exc_info=exc)
+            message.requeue(delay=pause)
+            self.statistics.retried += 1
+
+
+def _described(message: Message) -> str:
+    return f"message {message.properties.get('message_id')} of queue {message.delivery_info.get('queue')!r}"
+
+
+def _reason(exc: Exception) -> str:
+    """What the dead-letter queue tells: the error, and the line that raised it."""
+    frames = traceback.extract_tb(exc.__traceback__)
+    place = f" ({frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
+    return f"{type(exc).__name__}: {exc}{place}"[:_LONGEST_REASON]

@@ -1,0 +1,41 @@
+"""``manage.py kombu_queues``: what waits where."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from kombu.exceptions import KombuError
+from kombu_django.queues import QueueState, queue_states
+from kombu_django.running import configs
+
+
+class Command(BaseCommand):
+    help = "Shows the queues with the messages that are ready, delayed and leased."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--using", action="append", help="connection in settings.KOMBU; all if not given")
+        parser.add_argument("--json", action="store_true", help="as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            states = [state for config in configs(options["using"]) for state in queue_states(config)]
+        except KombuError as exc:
+            raise CommandError(str(exc)) from exc
+        if options["json"]:
+            self.stdout.write(json.dumps([asdict(state) for state in states]))
+            return
+        for line in _table(states):
+            self.stdout.write(line)
+
+
+def _table(states: list[QueueState]) -> list[str]:
+    width = max([len(state.queue) for state in states], default=5)
+    lines = [f"{'queue':{width}}  {'ready':>8}  {'delayed':>8}  {'leased':>8}  oldest"]
+    for state in states:
+        oldest = "-" if state.oldest is None else f"{state.oldest:.1f} s"
+        lines.append(f"{state.queue:{width}}  {state.ready:8}  {state.delayed:8}  {state.leased:8}  {oldest}")
+    return lines

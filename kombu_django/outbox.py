@@ -1,0 +1,104 @@
+"""The outbox: messages written in the application's transaction, and the claim with which a relay takes them.
+
+One relay at a time works on a connection's outbox, in the order of writing: a claim takes the oldest rows, or
+nothing while any of those is leased or waits for its next attempt.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connections
+
+from kombu.exceptions import PreconditionFailed
+from kombu.transport.base import Content, Publication
+from kombu.utils import json
+from kombu_django.conf import Config
+from kombu_django.store import sql
+from kombu_django.store.errors import translated
+
+_LONGEST_NAME = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A claimed row: its id, the claim's token, what to publish, and how often that was tried before."""
+
+    id: int
+    token: int
+    publication: Publication
+    attempts: int
+
+
+def write(config: Config, publication: Publication, key: str) -> None:
+    """Store a message in the outbox, as part of the open transaction of ``config.database`` if there is one.
+
+    Raises :class:`~kombu.exceptions.PreconditionFailed` for names that are too long and
+    :class:`~kombu.exceptions.EncodeError` for headers that have no JSON form.
+    """
+    names = {"exchange": publication.exchange, "routing_key": publication.routing_key, "key": key}
+    for name, value in names.items():
+        if len(value) > _LONGEST_NAME:
+            raise PreconditionFailed(f"{name} has {_LONGEST_NAME} characters at most, not {len(value)}")
+    values: list[Any] = [
+        config.alias,
+        publication.exchange,
+        publication.routing_key,
+        key,
+        publication.mandatory,
+        json.dumps(dict(publication.content.properties)),
+        publication.content.body,
+        round(publication.delay * 1e6),
+    ]
+    with translated(config.database), connections[config.database].cursor() as cursor:
+        cursor.execute(sql.outbox_write(_dialect(config)), values)
+
+
+def claim(config: Config, limit: int, lease: float) -> list[Row]:
+    """Take up to ``limit`` of the oldest rows for ``lease`` seconds, oldest first; none while another has them."""
+    token = random.getrandbits(63)
+    parameters = [config.alias, limit, round(lease * 1e6), token]
+    rows = _fetch(config, sql.outbox_claim(_dialect(config)), parameters)
+    return [_row(row, token) for row in sorted(rows, key=lambda row: int(row[0]))]
+
+
+def done(config: Config, rows: Sequence[Row]) -> int:
+    """Remove what the broker has stored; answers how many rows were still this claim's."""
+    return len(_fetch(config, sql.outbox_done(len(rows)), [rows[0].token, *(row.id for row in rows)]))
+
+
+def postpone(config: Config, rows: Sequence[Row], seconds: float, error: str) -> None:
+    """Keep the rows for another attempt, in ``seconds``."""
+    parameters = [round(seconds * 1e6), error, rows[0].token, *(row.id for row in rows)]
+    _fetch(config, sql.outbox_postpone(_dialect(config), len(rows)), parameters)
+
+
+def fail(config: Config, row: Row, error: str) -> None:
+    """Put a row that the broker refuses aside, with the reason, so that the others can go on."""
+    _fetch(config, sql.outbox_fail(_dialect(config)), [error, row.token, row.id])
+
+
+def due_in(config: Config) -> float | None:
+    """Seconds until the oldest row may be taken; None when the outbox is empty."""
+    rows = _fetch(config, sql.outbox_due(_dialect(config)), [config.alias])
+    return int(rows[0][0]) / 1e6 if rows else None
+
+
+def _row(row: tuple[Any, ...], token: int) -> Row:
+    id, exchange, routing_key, mandatory, properties, body, delay, attempts = row
+    content = Content(bytes(body), json.loads(properties))  # type: ignore[arg-type]
+    left = max(int(delay) / 1e6, 0.0)
+    return Row(id, token, Publication(content, exchange, routing_key, bool(mandatory), left), attempts)
+
+
+def _fetch(config: Config, statement: str, parameters: Sequence[Any]) -> list[Any]:
+    with translated(config.database), connections[config.database].cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
+
+
+def _dialect(config: Config) -> sql.Dialect:
+    return sql.dialect(connections[config.database].vendor)

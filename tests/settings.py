@@ -1,0 +1,59 @@
+"""Django settings of the tests: two SQLite files in a folder of this run's own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+DATA = Path(os.environ.setdefault("KOMBU_TESTS_DATA", tempfile.mkdtemp(prefix="kombu-tests-")))
+
+
+def sqlite(name: str) -> dict[str, object]:
+    """A database for many processes and threads."""
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": DATA / f"{name}.sqlite3",
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        },
+    }
+
+
+SECRET_KEY = "for tests only"
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "kombu_django",
+]
+DATABASES = {"default": sqlite("default"), "queue": sqlite("queue")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+KOMBU = {"default": {"URL": "django://default"}, "far": {"URL": "django://queue"}}
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+STATIC_URL = "static/"
+ROOT_URLCONF = "tests.urls"
