@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
 
 from kombu.exceptions import InvalidURL
 from kombu.utils.url import parse_url
@@ -42,6 +44,7 @@ def configured() -> Mapping[str, Any]:
     return getattr(settings, "KOMBU", {DEFAULT_ALIAS: {"URL": "django://default"}})
 
 
+@lru_cache
 def get_config(alias: str = DEFAULT_ALIAS) -> Config:
     """Raises ``ImproperlyConfigured`` for an alias that is not in ``KOMBU``, or a setting that cannot be read."""
     found = configured()
@@ -86,3 +89,12 @@ def read_config(alias: str, values: Any) -> Config:
 def _check_type(key: str, value: object, wanted: type | tuple[type, ...], text: str) -> None:
     if not isinstance(value, wanted):
         raise TypeError(f"{key!r} must be {text}, not {value!r}")
+
+
+def _forget(setting: str, **kwargs: Any) -> None:
+    """Tests that override the settings get them read anew."""
+    if setting in ("KOMBU", "DATABASES"):
+        get_config.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="kombu_django.conf")

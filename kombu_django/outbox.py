@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connections
+from django.db.models import QuerySet
 
 from kombu.exceptions import PreconditionFailed
 from kombu.transport.base import Content, Publication
 from kombu.utils import json
 from kombu_django.conf import Config
+from kombu_django.models import Outbox
 from kombu_django.store import sql
 from kombu_django.store.errors import translated
 
@@ -85,6 +87,12 @@ def due_in(config: Config) -> float | None:
     """Seconds until the oldest row may be taken; None when the outbox is empty."""
     rows = _fetch(config, sql.outbox_due(_dialect(config)), [config.alias])
     return int(rows[0][0]) / 1e6 if rows else None
+
+
+def try_again(rows: QuerySet[Outbox]) -> int:
+    """Let a relay take what the broker refused once more; answers how many rows that was."""
+    refused = rows.filter(failed_at__isnull=False)
+    return refused.update(failed_at=None, lease_token=None, available_at=0, attempts=0, error="")
 
 
 def _row(row: tuple[Any, ...], token: int) -> Row:

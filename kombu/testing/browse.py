@@ -28,7 +28,8 @@ class BrowseConformance(StoreCase):
 
     @cached_property
     def browser(self) -> BrowsableStore:
-        store = self.handle()
+        """The test's store, with its messages in view."""
+        store = self.store
         assert isinstance(store, BrowsableStore)
         return store
 

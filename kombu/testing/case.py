@@ -97,12 +97,11 @@ class StoreCase:
         self.declare(queue)
         self.put_all((queue, message(text, delay=delay, ttl=ttl)) for text in texts)
 
-    def put_all(self, items: Iterable[tuple[str, Envelope]], store: Store | None = None) -> None:
+    def put_all(self, items: Iterable[tuple[str, Envelope]]) -> None:
         """Store the items in batches as large as the store takes."""
-        store, waiting = store or self.store, list(items)
-        size = store.capabilities.max_batch
+        waiting, size = list(items), self.store.capabilities.max_batch
         for start in range(0, len(waiting), size):
-            store.put(waiting[start : start + size])
+            self.store.put(waiting[start : start + size])
 
     def claim(self, limit: int = 10, *, queue: str = QUEUE, lease: float = LEASE) -> list[Delivery]:
         """What one claim answers."""

@@ -1,43 +1,18 @@
-"""Promises about topology: declared once, seen by everybody, and every change is noticed."""
+"""Promises about topology: declared once, seen by everybody, and kept as it was declared."""
 
 from __future__ import annotations
 
-from functools import cached_property, partial
-from typing import Protocol, runtime_checkable
+from functools import partial
 
-from kombu.testing.case import ALIKE_NAMES, HOSTILE_NAMES, QUEUE, StoreCase, bodies, message, numbered, raises
-from kombu.transport.virtual.store import Done, QueueSpec, Store, TopologyMoved
-from kombu.transport.virtual.topology import BindingSpec, ExchangeSpec, Topology, TopologyStore
-
-ARGUMENTS = {
-    "x-match": "all",
-    "text": 'größe 注文 📦 it\'s "50%"',
-    "number": 2**40,
-    "fraction": 0.5,
-    "yes": True,
-    "nothing": None,
-    "nested": {"list": [1, [2, {"deep": "ü"}], []], "empty": {}},
-}
-"""What JSON can say, in all its kinds."""
+from kombu.testing.case import ALIKE_NAMES, HOSTILE_NAMES, QUEUE, numbered
+from kombu.testing.keeper import ARGUMENTS, StoreWithTopology, assert_same_bindings
+from kombu.testing.versions import VersionConformance
+from kombu.transport.virtual.store import QueueSpec
+from kombu.transport.virtual.topology import BindingSpec, ExchangeSpec
 
 
-@runtime_checkable
-class StoreWithTopology(Store, TopologyStore, Protocol):
-    """A store that keeps exchanges and bindings too."""
-
-
-class TopologyConformance(StoreCase):
+class TopologyConformance(VersionConformance):
     """The promises of :class:`kombu.transport.virtual.topology.TopologyStore`, on top of the store's."""
-
-    @cached_property
-    def keeper(self) -> StoreWithTopology:
-        """The handle that most tests use."""
-        return self.another_keeper()
-
-    def another_keeper(self) -> StoreWithTopology:
-        store = self.handle()
-        assert isinstance(store, StoreWithTopology)
-        return store
 
     def test_a_new_store_has_no_topology(self) -> None:
         topology = self.keeper.topology()
@@ -194,83 +169,6 @@ class TopologyConformance(StoreCase):
         self.keeper.declare(QueueSpec(name=QUEUE))
         assert self.keeper.topology().bindings == ()
 
-    def test_every_change_gives_a_version_that_never_was_before(self) -> None:
-        binding = BindingSpec(source="shop", destination=QUEUE)
-        versions = [self.keeper.topology().version]
-        for _ in range(2):
-            for change in (
-                partial(self.keeper.declare_exchange, ExchangeSpec(name="shop")),
-                partial(self.keeper.declare, QueueSpec(name=QUEUE)),
-                partial(self.keeper.bind, binding),
-                partial(self.keeper.unbind, binding),
-                partial(self.keeper.delete, QUEUE),
-                partial(self.keeper.delete_exchange, "shop"),
-            ):
-                change()
-                versions.append(self.keeper.topology().version)
-        assert len(set(versions)) == len(versions)
-
-    def test_what_changes_nothing_keeps_the_version(self) -> None:
-        binding = BindingSpec(source="shop", destination=QUEUE, arguments=ARGUMENTS)
-        self.declare_all("shop", queues=[QUEUE])
-        self.keeper.bind(binding)
-        before = self.keeper.topology()
-        self.keeper.declare_exchange(ExchangeSpec(name="shop", type="fanout"))
-        self.keeper.declare(QueueSpec(name=QUEUE, durable=False))
-        self.keeper.bind(binding)
-        self.keeper.unbind(BindingSpec(source="shop", destination=QUEUE, routing_key="never bound"))
-        self.keeper.delete_exchange("unknown")
-        self.keeper.delete("unknown")
-        assert self.keeper.topology() == before
-
-    def test_messages_do_not_change_the_version(self) -> None:
-        self.keeper.declare(QueueSpec(name=QUEUE))
-        before = self.keeper.topology().version
-        self.keeper.put([(QUEUE, message("a"))])
-        self.keeper.settle([Done(delivery.lease) for delivery in self.keeper.claim({QUEUE: 1}, 60.0)])
-        self.keeper.purge(QUEUE)
-        assert self.keeper.topology().version == before
-
-    def test_a_put_with_the_current_version_is_stored(self) -> None:
-        self.declare_all("shop", queues=[QUEUE])
-        self.keeper.put([(QUEUE, message("a"))], self.keeper.topology().version)
-        assert bodies(self.take(1)) == ["a"]
-
-    def test_a_put_routed_before_a_queue_was_bound_stores_nothing(self) -> None:
-        """The publisher has a handle of its own, as in another process."""
-        self.declare_all("shop", queues=[QUEUE, "late"])
-        publisher = self.another_keeper()
-        routed_with = publisher.topology().version
-        self.keeper.bind(BindingSpec(source="shop", destination="late"))
-        with raises(TopologyMoved):
-            publisher.put([(QUEUE, message("a"))], routed_with)
-        assert self.counts().total == 0
-        publisher.put([(QUEUE, message("a"))], publisher.topology().version)
-        assert self.counts().total == 1
-
-    def test_every_kind_of_change_makes_an_older_version_stale(self) -> None:
-        self.declare_all("shop", queues=[QUEUE])
-        binding = BindingSpec(source="shop", destination=QUEUE)
-        for change in (
-            partial(self.keeper.bind, binding),
-            partial(self.keeper.unbind, binding),
-            partial(self.keeper.declare, QueueSpec(name="new")),
-            partial(self.keeper.delete, "new"),
-            partial(self.keeper.declare_exchange, ExchangeSpec(name="new")),
-            partial(self.keeper.delete_exchange, "new"),
-        ):
-            routed_with = self.keeper.topology().version
-            change()
-            with raises(TopologyMoved):
-                self.keeper.put([(QUEUE, message("a"))], routed_with)
-        assert self.counts().total == 0
-
-    def test_a_put_without_a_version_goes_where_it_is_told(self) -> None:
-        self.declare_all("shop", queues=[QUEUE])
-        self.keeper.bind(BindingSpec(source="shop", destination=QUEUE))
-        self.keeper.put([(QUEUE, message("a"))])
-        assert self.counts().ready == 1
-
     def test_what_many_declare_and_bind_at_once_is_all_kept(self) -> None:
         self.declare_all("shop", queues=[QUEUE])
         names = ("a", "b", "c", "d")
@@ -285,12 +183,6 @@ class TopologyConformance(StoreCase):
         for number in numbered(5):
             keeper.declare_exchange(ExchangeSpec(name=name + number))
             keeper.bind(BindingSpec(source="shop", destination=QUEUE, routing_key=name + number))
-
-    def declare_all(self, *exchanges: str, queues: tuple[str, ...] | list[str]) -> None:
-        for name in exchanges:
-            self.keeper.declare_exchange(ExchangeSpec(name=name))
-        for name in queues:
-            self.keeper.declare(QueueSpec(name=name))
 
     def bind_similar(self) -> list[BindingSpec]:
         """Bind in ways that each differ from the first in one thing only."""
@@ -308,8 +200,3 @@ class TopologyConformance(StoreCase):
         for binding in bindings:
             self.keeper.bind(binding)
         return bindings
-
-
-def assert_same_bindings(topology: Topology, expected: list[BindingSpec]) -> None:
-    """Bindings have no order, and no hash to put them into a set."""
-    assert sorted(map(repr, topology.bindings)) == sorted(map(repr, expected))

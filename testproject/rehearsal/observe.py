@@ -15,11 +15,16 @@ from .recompute import Totals
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """How far a run is. ``waiting`` counts events that are in the outbox or in a queue, leased ones too."""
+    """How far a run is. ``outbox`` and ``queued`` count what is still there, whoever holds it just now."""
 
     imported: int
     effects: int
-    waiting: int
+    outbox: int
+    queued: int
+
+    @property
+    def drained(self) -> bool:
+        return self.outbox == 0 and self.queued == 0
 
 
 class Observer:
@@ -42,9 +47,9 @@ class Observer:
         imported = self._number("SELECT count(*) FROM flights_flight")
         effects = self._number("SELECT count(*) FROM flights_effect")
         # The outbox first: an event leaves it when it is in the queue, so looking in this order misses none.
-        waiting = self._number("SELECT count(*) FROM kombu_outbox")
-        waiting += self.queue.execute("SELECT count(*) FROM kombu_message").fetchone()[0]
-        return Glance(imported=imported, effects=effects, waiting=waiting)
+        outbox = self._number("SELECT count(*) FROM kombu_outbox")
+        queued = self.queue.execute("SELECT count(*) FROM kombu_message").fetchone()[0]
+        return Glance(imported=imported, effects=effects, outbox=outbox, queued=queued)
 
     def totals(self) -> Totals:
         return Totals(

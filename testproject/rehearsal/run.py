@@ -123,13 +123,13 @@ def _work(cast: Cast, observer: Observer, expected: Expected, options: Options, 
     """Look on, and do harm, until all is imported and nothing waits any more."""
     flights, effects = len(expected.totals.flights), expected.totals.effects.total()
     mischief = _mischief(options, flights)
-    watch = _Watch(deadline=options.deadline, patience=15 + 3 * options.lease)
+    watch = _Watch(deadline=options.deadline, patience=45 + 3 * options.lease)
     with screen.progress(flights, effects) as meter:
         while True:
             finished = cast.importer_finished()
             glance = observer.glance()
             meter.show(glance)
-            if finished and glance.waiting == 0 and mischief.done:
+            if finished and glance.drained and mischief.done:
                 return
             cast.check()
             mischief.step(cast, glance, screen.say)

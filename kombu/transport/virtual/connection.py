@@ -76,11 +76,12 @@ class VirtualConnection:
 
     def router(self, fresh: bool = False) -> Router:
         """Routes by the topology last seen, or as it is now when ``fresh``."""
-        if fresh or self._router is None or self._router.topology.provisional:
+        known = self._router
+        if fresh or known is None or known.topology.provisional:
             topology = self.topology_store.topology()
-            if self._router is None or self._router.topology.version != topology.version or topology.provisional:
-                self._router = Router(topology)
-        return self._router
+            if known is None or known.topology.provisional or known.topology.version != topology.version:
+                known = self._router = Router(topology)
+        return known
 
     def current_topology(self) -> Topology:
         """The topology as last seen; :meth:`refresh` for as it is now."""

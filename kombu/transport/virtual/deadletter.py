@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from kombu.transport.base import Content, Publication
-from kombu.transport.virtual.head import Head, decode_head
-from kombu.transport.virtual.store import Delivery, QueueSpec
+from kombu.transport.virtual.head import Head, decode_head, encode_head
+from kombu.transport.virtual.store import Delivery, Envelope, QueueSpec
 
 Reason = Literal["rejected", "expired", "delivery_limit", "maxlen"]
 
@@ -75,3 +75,20 @@ def _deaths(deaths: object, latest: dict[str, Any]) -> list[dict[str, Any]]:
     same = [d for d in known if d.get("queue") == latest["queue"] and d.get("reason") == latest["reason"]]
     latest["count"] = sum(int(death.get("count", 1)) for death in same) + 1
     return [latest, *(death for death in known if death not in same)]
+
+
+def restored(delivery: Delivery) -> tuple[str, Envelope]:
+    """The queue that a dead letter came from last, and the message as it was there; delivered anew at once.
+
+    A message that is no dead letter stays in its queue. The header x-death is kept, so that its story can be read.
+    """
+    head = decode_head(delivery.head)
+    queue, exchange, routing_key = delivery.lease.queue, head.exchange, head.routing_key
+    deaths = head.headers.get("x-death")
+    if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict):
+        queue = str(deaths[0].get("queue", queue))
+        exchange = str(deaths[0].get("exchange", exchange))
+        routing_key = str((deaths[0].get("routing-keys") or [routing_key])[0])
+    described = {"content_type": head.content_type, "content_encoding": head.content_encoding, "headers": head.headers}
+    text = encode_head(exchange, routing_key, {**head.properties, **described})
+    return queue, Envelope(head=text, body=delivery.body, priority=delivery.priority)
