@@ -8,6 +8,7 @@ from typing import Any
 from django.core.signals import setting_changed
 
 from kombu.connection import Connection
+from kombu.transport.base import Channel
 from kombu_django.conf import Config, get_config
 from kombu_django.declaring import Declarer
 
@@ -21,6 +22,13 @@ class Link:
         self.config = config
         self.connection = connect(config)
         self.declarer = Declarer(config.alias)
+
+    @property
+    def channel(self) -> Channel:
+        """Its channel, on which all is declared that the registered consumers need."""
+        channel = self.connection.default_channel
+        self.declarer.declare(channel)
+        return channel
 
 
 def connect(config: Config, **options: object) -> Connection:

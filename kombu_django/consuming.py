@@ -31,8 +31,6 @@ from kombu_django.workers import Presence
 
 logger = logging.getLogger(__name__)
 
-_TICK = 0.5
-"""Seconds between looks at whether to stop, while nothing comes."""
 _BACKOFF = RetryPolicy(interval_start=0.1, interval_step=0.5, interval_max=10.0)
 _LONGEST_REASON = 4000
 
@@ -57,15 +55,27 @@ class Worker:
 
     With an atomic handler, the effects and the acknowledgement are one transaction where queue and application
     share a database; elsewhere the effects and a row of the inbox are, and the acknowledgement follows.
+
+    ``prefetch`` messages are taken at a time for each handler. ``once``: stop when nothing came for a ``tick``,
+    the seconds between looks at whether to stop. ``options`` are transport options.
     """
 
     def __init__(
-        self, config: Config, handlers: Sequence[Handler], *, prefetch: int | None = None, **options: object
+        self,
+        config: Config,
+        handlers: Sequence[Handler],
+        *,
+        prefetch: int | None = None,
+        once: bool = False,
+        tick: float = 0.5,
+        **options: object,
     ) -> None:
         self.config = config
         self.handlers = handlers
         self.statistics = Statistics()
         self._prefetch = prefetch
+        self._once = once
+        self._tick = tick
         self._options = options
         self._stop = False
 
@@ -102,8 +112,9 @@ class Worker:
     def _drain(self, connection: Connection, failures: int) -> int:
         """One message or one tick; the answer is how often in a row the broker has failed."""
         try:
-            connection.drain_events(timeout=_TICK)
+            connection.drain_events(timeout=self._tick)
         except TimeoutError:
+            self._stop = self._stop or self._once
             return 0
         except OperationalError as exc:
             pause = _BACKOFF.delay(failures + 1)
@@ -116,7 +127,7 @@ class Worker:
         """Sleep in ticks, so that a signal to stop is heard."""
         until = time.monotonic() + seconds
         while not self._stop and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _TICK))
+            time.sleep(min(left, self._tick))
 
     def _receive(self, handler: Handler, message: Message) -> None:
         if message.delivery_info.get("redelivered"):

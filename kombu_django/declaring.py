@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from kombu.entity import Exchange, Queue
 from kombu.transport.base import Channel
@@ -19,7 +20,15 @@ class Declarer:
         self._seen: object = None
 
     def declare(self, channel: Channel) -> None:
-        """Make sure that everything is there; costs nothing while the topology is the one last seen."""
+        """Make sure that everything is there; costs nothing while the topology is the one last seen.
+
+        Where publishing on the channel finds that the topology moved, this happens again before it goes on.
+        """
+        if isinstance(channel, VirtualChannel):
+            channel.connection.on_topology_moved = partial(self._declare, channel)
+        self._declare(channel)
+
+    def _declare(self, channel: Channel) -> None:
         seen = _state(channel)
         if seen is not None and seen == self._seen:
             return
@@ -28,10 +37,6 @@ class Declarer:
             if not _is_there(channel, queue):
                 queue.declare(channel=channel)
         self._seen = _state(channel)
-
-    def forget(self) -> None:
-        """Look again the next time."""
-        self._seen = None
 
 
 def _state(channel: Channel) -> object:

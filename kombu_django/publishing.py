@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from kombu.entity import Exchange
-from kombu.exceptions import NotFound
 from kombu.messaging import Producer
 from kombu.transport.base import Publication
 from kombu_django import outbox
@@ -52,16 +51,10 @@ def _prepare(body: Any, exchange: Exchange | str, routing_key: str, options: dic
 
 
 def _send(target: Link, exchange: Exchange | str, publication: Publication) -> None:
-    channel = target.connection.default_channel
-    target.declarer.declare(channel)
+    channel = target.channel
     if isinstance(exchange, Exchange):
         exchange.declare(channel=channel)
-    try:
-        channel.publish_batch([publication])
-    except NotFound:
-        target.declarer.forget()
-        target.declarer.declare(channel)
-        channel.publish_batch([publication])
+    channel.publish_batch([publication])
 
 
 def _no_channel() -> Any:

@@ -62,6 +62,10 @@ class Registry:
             )
         self._handlers[key] = handler
 
+    def clear(self) -> None:
+        """Forget all handlers; for tests."""
+        self._handlers.clear()
+
     def handlers(self, using: str | None = None) -> list[Handler]:
         """All handlers, or those of one connection alias."""
         return [handler for handler in self._handlers.values() if using in (None, handler.using)]

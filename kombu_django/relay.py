@@ -66,8 +66,7 @@ class Relay:
         self._link.connection.release()
 
     def _carry(self, rows: Sequence[outbox.Row]) -> None:
-        channel = self._link.connection.default_channel
-        self._link.declarer.declare(channel)
+        channel = self._link.channel
         try:
             channel.publish_batch([row.publication for row in rows])
         except (ChannelError, SerializationError):
@@ -77,8 +76,6 @@ class Relay:
 
     def _carry_each(self, channel: Channel, rows: Sequence[outbox.Row]) -> None:
         """Nothing of a batch was stored when one of it is refused: find out which."""
-        self._link.declarer.forget()
-        self._link.declarer.declare(channel)
         for row in rows:
             try:
                 channel.publish_batch([row.publication])

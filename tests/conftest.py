@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import django
 import pytest
@@ -36,3 +36,28 @@ def tables(migrated: None) -> Iterator[None]:
     yield
     links.close_all()
     connections.close_all()
+
+
+@pytest.fixture
+def registered() -> Iterator[None]:
+    """Consumers that a test registers are forgotten after it."""
+    from kombu_django.registry import registry
+
+    registry.clear()
+    yield
+    registry.clear()
+
+
+@pytest.fixture
+def django_queries() -> Iterator[list[str]]:
+    """The statements that this thread sends to the default database."""
+    from django.db import connection
+
+    seen: list[str] = []
+
+    def note(execute: Callable[..., object], sql: str, *rest: object) -> object:
+        seen.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(note):
+        yield seen

@@ -84,6 +84,8 @@ class DjangoStore(DjangoTopology):
     def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
         batches = [items[at : at + sql.ROWS_A_STATEMENT] for at in range(0, len(items), sql.ROWS_A_STATEMENT)]
         with translated(self.alias), self._together(len(batches) > 1):
+            if not batches and version not in (None, self._version()):
+                raise TopologyMoved
             for batch in batches:
                 self._put(batch, version)
 

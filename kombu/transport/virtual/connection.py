@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 
 from kombu.exceptions import NotFound, OperationalError
@@ -37,7 +38,9 @@ class VirtualConnection:
         self.prefetch = options.prefetch
         self.ledger = Ledger(store, options.lease, options.settle_delay)
         self.drain = Drain(store, self.ledger, self.refuse)
-        self.publisher = Publisher(store, self.router)
+        self.publisher = Publisher(store, self.router, self._reroute)
+        self.on_topology_moved: Callable[[], object] | None = None
+        """Called when publishing meets a topology that moved: may declare again what must be there."""
         self._router: Router | None = None
         self._channels: list[Channel] = []
         self._open = False
@@ -82,6 +85,12 @@ class VirtualConnection:
             if known is None or known.topology.provisional or known.topology.version != topology.version:
                 known = self._router = Router(topology)
         return known
+
+    def _reroute(self) -> Router:
+        self.refresh()
+        if self.on_topology_moved is not None:
+            self.on_topology_moved()
+        return self.router()
 
     def current_topology(self) -> Topology:
         """The topology as last seen; :meth:`refresh` for as it is now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kombu.exceptions import MessageReturned, NotFound, OperationalError, PreconditionFailed
+from kombu.exceptions import ChannelError, MessageReturned, NotFound, OperationalError, PreconditionFailed
 from kombu.transport.base import Publication
 from kombu.transport.virtual.declaring import MAX_NAME, check_delay
 from kombu.transport.virtual.head import encode_head
@@ -16,31 +16,33 @@ _ATTEMPTS = 20
 
 
 class Publisher:
-    """Puts publications into a store. ``router(fresh)`` gives the current one, read anew when asked to."""
+    """Puts publications into a store. ``router()`` routes by the topology last seen; ``reroute()`` is called when
+    that has moved, and gives a new router."""
 
-    def __init__(self, store: Store, router: Callable[[bool], Router]) -> None:
+    def __init__(self, store: Store, router: Callable[[], Router], reroute: Callable[[], Router]) -> None:
         self._store = store
         self._router = router
+        self._reroute = reroute
 
     def publish(self, publications: Sequence[Publication]) -> None:
         """Stored in every queue they are routed to when this returns, or it raises.
 
         Raises :class:`NotFound` for an unknown exchange and :class:`MessageReturned` for a mandatory message
-        without a queue; nothing of the batch is stored then.
+        without a queue; nothing of the batch is stored then. Both are said, and a message that nobody wants is
+        dropped, only by the topology as it is now.
         """
         heads = [self._head(publication) for publication in publications]
-        fresh = False
+        router = self._router()
         for _ in range(_ATTEMPTS):
-            router = self._router(fresh)
-            items = _routed(publications, heads, router, final=fresh)
-            if items is not None and (items or fresh):
-                try:
-                    if items:
-                        self._store.put(items, router.topology.version)
-                    return
-                except TopologyMoved:
-                    pass
-            fresh = True
+            items, refusal = _routed(publications, heads, router)
+            try:
+                self._store.put(items, router.topology.version)
+            except TopologyMoved:
+                router = self._reroute()
+                continue
+            if refusal is not None:
+                raise refusal
+            return
         raise OperationalError(f"exchanges and bindings kept changing: not published after {_ATTEMPTS} attempts")
 
     def _head(self, publication: Publication) -> str:
@@ -51,27 +53,22 @@ class Publisher:
 
 
 def _routed(
-    publications: Sequence[Publication], heads: Sequence[str], router: Router, final: bool
-) -> list[tuple[str, Envelope]] | None:
-    """The queues and envelopes; None where a look at the fresh topology must come first.
-
-    Only that may say that an exchange is missing or that nobody wants a message.
-    """
+    publications: Sequence[Publication], heads: Sequence[str], router: Router
+) -> tuple[list[tuple[str, Envelope]], ChannelError | None]:
+    """The queues and envelopes; or none, and why the batch cannot be published."""
     items: list[tuple[str, Envelope]] = []
+    specs = router.topology.queues
     for publication, head in zip(publications, heads, strict=True):
         try:
             queues = router.queues(publication.exchange, publication.routing_key, headers_of(publication))
-        except NotFound:
-            if final:
-                raise
-            return None
-        if not queues:
-            if not final:
-                return None
-            _check_wanted(publication)
-        specs = router.topology.queues
+        except NotFound as refusal:
+            return [], refusal
+        if not queues and publication.mandatory:
+            return [], MessageReturned(
+                f"no queue is bound to exchange {publication.exchange!r} for routing key {publication.routing_key!r}"
+            )
         items += [(queue, envelope(publication, head, specs[queue])) for queue in queues]
-    return items
+    return items, None
 
 
 def envelope(publication: Publication, head: str, queue: QueueSpec) -> Envelope:
@@ -102,13 +99,6 @@ def headers_of(publication: Publication) -> dict[str, object]:
     """The headers, which a headers exchange looks at."""
     headers = publication.content.properties.get("headers")
     return headers if isinstance(headers, dict) else {}
-
-
-def _check_wanted(publication: Publication) -> None:
-    if publication.mandatory:
-        raise MessageReturned(
-            f"no queue is bound to exchange {publication.exchange!r} for routing key {publication.routing_key!r}"
-        )
 
 
 def _check_size(publication: Publication, can: Capabilities) -> None:

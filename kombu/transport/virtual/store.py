@@ -175,7 +175,8 @@ class Store(Protocol):
         """Store every message in its queue; stored when this returns, or it raises.
 
         ``version`` is that of the topology the items were routed with. Raises :class:`TopologyMoved`,
-        storing nothing, when it is no longer current or a queue does not exist.
+        storing nothing, when it is no longer current or a queue does not exist. Without items, only the
+        version is looked at.
         """
 
     def claim(self, wants: Mapping[str, int], lease: float) -> list[Delivery]:

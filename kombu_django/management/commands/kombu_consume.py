@@ -27,11 +27,15 @@ class Command(BaseCommand):
         parser.add_argument("--prefetch", type=int, help="messages to take at a time (64)")
         parser.add_argument("--lease", type=float, help="seconds until a dead process's messages come back (60)")
 
+        parser.add_argument("--once", action="store_true", help="end when no message is ready")
+
     def handle(self, *args: Any, **options: Any) -> None:
         using = options["using"] or _only_alias()
         handlers = _chosen(registry.handlers(using), options["queues"], using)
         leased = {} if options["lease"] is None else {"lease": options["lease"]}
-        worker = Worker(config_or_error(using), handlers, prefetch=options["prefetch"], **leased)
+        worker = Worker(
+            config_or_error(using), handlers, prefetch=options["prefetch"], once=options["once"], **leased
+        )
         names = ", ".join(handler.queue.name for handler in handlers)
         try:
             with stopped_by_signals(worker.stop):

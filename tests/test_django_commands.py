@@ -1,0 +1,90 @@
+"""The management commands, as an operator runs them."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from kombu import Message, Queue
+from kombu_django import consumer, publish
+from kombu_django.models import Inbox
+from kombu_django.models import Message as Row
+
+pytestmark = pytest.mark.usefixtures("tables", "registered")
+
+
+def run(name: str, *args: str) -> str:
+    out = StringIO()
+    call_command(name, *args, stdout=out)
+    return out.getvalue()
+
+
+def orders(using: str = "default") -> list[Any]:
+    seen: list[Any] = []
+
+    @consumer(Queue("orders"), using=using)
+    def handle(body: Any, message: Message) -> None:
+        seen.append(body)
+
+    return seen
+
+
+def test_consume_once_handles_what_is_ready_and_says_what_it_did() -> None:
+    seen = orders()
+    publish(1, routing_key="orders")
+    lines = run("kombu_consume", "--once").splitlines()
+    assert lines == [
+        "consuming: orders",
+        "handled 1, redelivered 0, duplicates skipped 0, retried 0, dead-lettered 0",
+    ]
+    assert seen == [1]
+
+
+def test_consume_without_consumers_says_how_to_write_one() -> None:
+    with pytest.raises(CommandError, match=r"consumers\.py"):
+        run("kombu_consume")
+
+
+def test_consume_names_the_queues_that_are_known() -> None:
+    orders()
+    with pytest.raises(CommandError, match="no consumer of queue 'oders': there are orders"):
+        run("kombu_consume", "--queues", "oders")
+
+
+def test_consume_names_the_connections_that_are_known() -> None:
+    orders()
+    with pytest.raises(CommandError, match="no consumers of connection 'far'"):
+        run("kombu_consume", "--using", "far")
+
+
+def test_relay_once_empties_the_outbox_and_says_what_it_did() -> None:
+    orders("far")
+    publish(1, routing_key="orders", using="far")
+    assert run("kombu_relay", "--once").splitlines() == ["relaying: far", "relayed 1, failed 0"]
+    assert Row.objects.using("queue").count() == 1
+
+
+def test_relay_of_a_connection_without_outbox_says_so() -> None:
+    with pytest.raises(CommandError, match="OUTBOX"):
+        run("kombu_relay", "--using", "default")
+
+
+def test_queues_are_listed_with_their_counts() -> None:
+    orders()
+    publish(1, routing_key="orders")
+    publish(2, routing_key="orders", delay=3600)
+    found = {state["queue"]: state for state in json.loads(run("kombu_queues", "--json", "--using", "default"))}
+    assert (found["orders"]["ready"], found["orders"]["delayed"], found["orders"]["leased"]) == (1, 1, 0)
+    assert found["orders.dead"]["ready"] == 0
+    assert "orders.dead" in run("kombu_queues", "--using", "default")
+
+
+def test_prune_forgets_old_inbox_rows_only() -> None:
+    Inbox.objects.create(message_id="old", queue="orders", received_at=0)
+    Inbox.objects.create(message_id="new", queue="orders", received_at=2**62)
+    assert run("kombu_prune", "--days", "1") == "removed 1 inbox rows\n"
+    assert [row.message_id for row in Inbox.objects.all()] == ["new"]
