@@ -65,13 +65,16 @@ class Mischief(Protocol):
 
 @dataclass(slots=True)
 class OneKill:
-    """Kills a consumer once ``at`` flights are there, and starts another."""
+    """Kills a consumer once ``at`` flights are there and effects come in, and starts another."""
 
     at: int
+    effects: int = field(default=0, init=False)
     done: bool = field(default=False, init=False)
 
     def step(self, cast: Cast, glance: Glance, note: Callable[[str], None]) -> None:
-        if self.done or glance.imported < self.at:
+        idle = glance.effects == self.effects and not glance.drained
+        self.effects = glance.effects
+        if self.done or glance.imported < self.at or idle:
             return
         self.done = True
         killed = cast.replace_consumer(0)
