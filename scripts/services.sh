@@ -105,10 +105,11 @@ pg_install() {
     [ -e "$clusters" ] || install_packages postgresql-common
     cp -p "$clusters" "$clusters.kombu"
     trap 'mv -f "$clusters.kombu" "$clusters"' EXIT
+    trap 'exit 1' INT TERM
     pg_conftool "$clusters" set create_main_cluster false
     install_packages postgresql
     mv -f "$clusters.kombu" "$clusters"
-    trap - EXIT
+    trap - EXIT INT TERM
     pg_find_programs || fail "the system's packages have no PostgreSQL 15 or newer"
 }
 
@@ -124,7 +125,8 @@ pg_find_programs() {
 }
 
 pg_find_data() {
-    # In the checkout, or where the user that PostgreSQL runs as cannot get there, in a temporary folder.
+    # In the checkout, or in a temporary folder where the user that PostgreSQL runs as cannot get there, or where
+    # another user's data is in the way.
     for home in "$checkout/.services" "$(temporary_folder)"; do
         data=$home/postgresql
         if [ -e "$data/PG_VERSION" ]; then
@@ -135,8 +137,8 @@ pg_find_data() {
         fi
     done
     home=$checkout/.services
-    mkdir -p "$home"
-    if [ "$(id -u)" -eq 0 ] && ! as_owner test -x "$home"; then
+    mkdir -p "$home" 2>/dev/null || true
+    if [ ! -w "$home" ] || [ -e "$home/postgresql" ] || ! as_owner test -x "$home"; then
         home=$(temporary_folder)
         make_own_folder "$(dirname "$home")"
         make_own_folder "$home"
@@ -153,6 +155,7 @@ pg_make() {
         >"$home/initdb.log" 2>&1 || fail "initdb failed: $(tail -n 1 "$home/initdb.log")"
     printf '%s\n' 'CREATE ROLE kombu LOGIN CREATEDB' 'CREATE DATABASE kombu OWNER kombu' |
         as_owner "$bin/postgres" --single -D "$data.new" postgres >"$home/initdb.log" 2>&1
+    ! grep -E 'ERROR|FATAL' "$home/initdb.log" >&2 || fail "database kombu could not be made"
     printf 'host all kombu 127.0.0.1/32 trust\n' >"$data.new/pg_hba.conf"
     mv "$data.new" "$data"
 }

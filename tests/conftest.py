@@ -1,17 +1,28 @@
-"""Django is set up once for the whole run, with its tables; each test begins with them empty."""
+"""Django is set up once for the whole run, with its tables; each test begins with them empty.
+
+Tests that are marked with a server are left out where that is not there: see :mod:`tests.servers`.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import django
 import pytest
 
+from tests import servers
 
-def pytest_configure() -> None:
+
+def pytest_configure(config: pytest.Config) -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    given = "KOMBU_TESTS_DATA" in os.environ
     django.setup()
+    config.pluginmanager.register(servers.Servers())
+    if not given:
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop("KOMBU_TESTS_DATA")))
 
 
 @pytest.fixture(scope="session")
@@ -25,12 +36,39 @@ def migrated() -> None:
 @pytest.fixture
 def tables(migrated: None) -> Iterator[None]:
     """The tables of both databases, empty at first."""
+    with _empty("default", "queue"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def postgresql_migrated() -> Iterator[None]:
+    import psycopg
+    from django.conf import settings
+    from django.core.management import call_command
+
+    name = settings.DATABASES["postgresql"]["NAME"]
+    with psycopg.connect(servers.postgresql_url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        call_command("migrate", "kombu_django", database="postgresql", verbosity=0)
+        yield
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def postgresql_tables(postgresql_migrated: None) -> Iterator[None]:
+    """The tables on PostgreSQL, empty at first; for tests that are marked with this server."""
+    with _empty("postgresql"):
+        yield
+
+
+@contextmanager
+def _empty(*aliases: str) -> Iterator[None]:
     from django.apps import apps
     from django.db import connections
 
     from kombu_django import connections as links
 
-    for alias in ("default", "queue"):
+    for alias in aliases:
         for model in apps.get_app_config("kombu_django").get_models():
             model._default_manager.using(alias).all().delete()
     yield

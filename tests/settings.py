@@ -1,4 +1,4 @@
-"""Django settings of the tests: two SQLite files in a folder of this run's own."""
+"""Django settings of the tests: two SQLite files in a folder of this run's own, and PostgreSQL where it answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import os
 import tempfile
 from pathlib import Path
 
-DATA = Path(os.environ.setdefault("KOMBU_TESTS_DATA", tempfile.mkdtemp(prefix="kombu-tests-")))
+from tests import servers
+
+if "KOMBU_TESTS_DATA" not in os.environ:
+    os.environ["KOMBU_TESTS_DATA"] = tempfile.mkdtemp(prefix="kombu-tests-")
+DATA = Path(os.environ["KOMBU_TESTS_DATA"])
 
 
 def sqlite(name: str) -> dict[str, object]:
@@ -22,6 +26,17 @@ def sqlite(name: str) -> dict[str, object]:
     }
 
 
+def postgresql() -> dict[str, object]:
+    """A database of this run's own, so that several may run at the same time."""
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": "127.0.0.1",
+        "PORT": servers.PG_PORT,
+        "USER": "kombu",
+        "NAME": DATA.name.replace("-", "_"),
+    }
+
+
 SECRET_KEY = "for tests only"
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -32,6 +47,8 @@ INSTALLED_APPS = [
     "kombu_django",
 ]
 DATABASES = {"default": sqlite("default"), "queue": sqlite("queue")}
+if servers.missing("postgresql") is None:
+    DATABASES["postgresql"] = postgresql()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 KOMBU = {"default": {"URL": "django://default"}, "far": {"URL": "django://queue"}}

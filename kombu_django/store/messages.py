@@ -102,7 +102,7 @@ class DjangoStore(DjangoTopology):
                 for priority in range(levels[queue], -1, -1):
                     parameters += [queue, priority, limit]
                 parameters.append(limit)
-            rows = self._fetch(sql.claim(self._dialect(), list(levels.values())), parameters)
+            rows = self._fetch(sql.claim(self._dialect(), tuple(levels.values())), parameters)
         order = {queue: place for place, queue in enumerate(wanted)}
         rows.sort(key=lambda row: (order[row[1]], -row[2], row[7], row[0]))
         return [_delivery(row) for row in rows]
@@ -214,7 +214,7 @@ class DjangoStore(DjangoTopology):
 
     def _due_in(self, levels: Mapping[str, int]) -> float | None:
         parameters = [each for queue, highest in levels.items() for p in range(highest + 1) for each in (queue, p)]
-        rows = self._fetch(sql.next_due(self._dialect(), list(levels.values())), parameters)
+        rows = self._fetch(sql.next_due(self._dialect(), tuple(levels.values())), parameters)
         return None if rows[0][0] is None else int(rows[0][0]) / 1e6
 
     def _writers_wait(self) -> bool:

@@ -1,6 +1,7 @@
 """The SQL that the ORM cannot say, and what differs between databases: all of it in this file.
 
-Only names of columns, placeholders and the clock are put together here; every value is a parameter.
+Only names of columns, placeholders and the clock are put together here; every value is a parameter. Each text is
+made once.
 
 Claiming with ``UPDATE … RETURNING`` takes one statement where the ORM takes a transaction with a SELECT and an
 UPDATE; putting with one ``INSERT … SELECT`` stores a batch and checks the topology's version in one round trip.
@@ -8,8 +9,8 @@ UPDATE; putting with one ``INSERT … SELECT`` stores a batch and checks the top
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from kombu.exceptions import NotSupported
 
@@ -57,6 +58,7 @@ def version() -> str:
     return f"SELECT {_VERSION}"
 
 
+@lru_cache
 def put(d: Dialect, rows: int, queues: int) -> str:
     """Parameters: for each row place, queue, priority, delay, time to live, head, body; then the version twice
     (NULL: any), each queue's name, and how many those are. Stores all rows or none."""
@@ -75,12 +77,14 @@ def put(d: Dialect, rows: int, queues: int) -> str:
     )
 
 
-def claim(d: Dialect, levels: Sequence[int]) -> str:
+@lru_cache
+def claim(d: Dialect, levels: tuple[int, ...]) -> str:
     """``levels``: for each queue its highest priority. Parameters: lease, token; for each queue, for each
     priority from the highest: queue name, priority, limit; and the queue's limit once more."""
     return _leased(d, " UNION ALL ".join(_candidates(d, highest) for highest in levels))
 
 
+@lru_cache
 def claim_chosen(d: Dialect, messages: int) -> str:
     """Parameters: lease, token, queue name, the ids."""
     return _leased(
@@ -90,6 +94,7 @@ def claim_chosen(d: Dialect, messages: int) -> str:
     )
 
 
+@lru_cache
 def claim_expired(d: Dialect) -> str:
     """Parameters: lease, token, limit."""
     return _leased(
@@ -98,6 +103,7 @@ def claim_expired(d: Dialect) -> str:
     )
 
 
+@lru_cache
 def browse(d: Dialect) -> str:
     """Parameters: queue name, the id after which to begin, limit."""
     return (
@@ -106,11 +112,13 @@ def browse(d: Dialect) -> str:
     )
 
 
+@lru_cache
 def done(messages: int) -> str:
     """Parameters: token, the ids."""
     return f"DELETE FROM kombu_message WHERE lease_token = %s AND id IN ({_places(messages)}) RETURNING id"
 
 
+@lru_cache
 def release(d: Dialect, messages: int, delayed: bool) -> str:
     """Parameters: what to take off the delivery count; the delay twice if ``delayed``; token, the ids."""
     due = f"due_at = {d.now} + %s, available_at = {d.now} + %s" if delayed else "available_at = due_at"
@@ -120,6 +128,7 @@ def release(d: Dialect, messages: int, delayed: bool) -> str:
     )
 
 
+@lru_cache
 def extend(d: Dialect, messages: int) -> str:
     """Parameters: lease, token, the ids."""
     return (
@@ -128,7 +137,8 @@ def extend(d: Dialect, messages: int) -> str:
     )
 
 
-def next_due(d: Dialect, levels: Sequence[int]) -> str:
+@lru_cache
+def next_due(d: Dialect, levels: tuple[int, ...]) -> str:
     """Microseconds until the next message may be claimed, NULL without any. Parameters: for each queue, for
     each priority: queue name, priority."""
     earliest = (
@@ -139,6 +149,7 @@ def next_due(d: Dialect, levels: Sequence[int]) -> str:
     return f"SELECT MIN(due) - {d.now} FROM ({parts}) AS earliest"
 
 
+@lru_cache
 def counts(d: Dialect, queues: int) -> str:
     """Rows of queue, ready, delayed, leased, age of the oldest ready. Parameters: queue names."""
     leased = f"lease_token IS NOT NULL AND available_at > {d.now}"
@@ -152,6 +163,7 @@ def counts(d: Dialect, queues: int) -> str:
     )
 
 
+@lru_cache
 def purge(d: Dialect) -> str:
     """Parameters: queue name."""
     return (
@@ -160,6 +172,7 @@ def purge(d: Dialect) -> str:
     )
 
 
+@lru_cache
 def outbox_write(d: Dialect) -> str:
     """Parameters: connection, exchange, routing key, key, mandatory, properties, body, delay."""
     return (
@@ -169,6 +182,7 @@ def outbox_write(d: Dialect) -> str:
     )
 
 
+@lru_cache
 def outbox_claim(d: Dialect) -> str:
     """Parameters: connection, limit, lease, token. Nothing while any of the oldest rows is not available."""
     return (
@@ -181,11 +195,13 @@ def outbox_claim(d: Dialect) -> str:
     )
 
 
+@lru_cache
 def outbox_done(rows: int) -> str:
     """Parameters: token, the ids."""
     return f"DELETE FROM kombu_outbox WHERE lease_token = %s AND id IN ({_places(rows)}) RETURNING id"
 
 
+@lru_cache
 def outbox_postpone(d: Dialect, rows: int) -> str:
     """Parameters: delay, error, token, the ids."""
     return (
@@ -194,6 +210,7 @@ def outbox_postpone(d: Dialect, rows: int) -> str:
     )
 
 
+@lru_cache
 def outbox_fail(d: Dialect) -> str:
     """Parameters: error, token, id."""
     return (
@@ -202,6 +219,7 @@ def outbox_fail(d: Dialect) -> str:
     )
 
 
+@lru_cache
 def outbox_due(d: Dialect) -> str:
     """Microseconds until the oldest row may be taken. Parameters: connection."""
     return (
@@ -210,6 +228,7 @@ def outbox_due(d: Dialect) -> str:
     )
 
 
+@lru_cache
 def inbox_add(d: Dialect) -> str:
     """Stores one row, or none when the message was handled before. Parameters: message id, queue."""
     return (
@@ -218,6 +237,7 @@ def inbox_add(d: Dialect) -> str:
     )
 
 
+@lru_cache
 def inbox_prune(d: Dialect) -> str:
     """Parameters: age."""
     return f"DELETE FROM kombu_inbox WHERE received_at < {d.now} - %s"

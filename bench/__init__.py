@@ -1,0 +1,1 @@
+"""Ours beside the predecessor and beside the raw driver, in one run."""
