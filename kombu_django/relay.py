@@ -11,6 +11,7 @@ from django.db import connections
 from kombu.exceptions import ChannelError, KombuError, OperationalError, SerializationError
 from kombu.retry import RetryPolicy
 from kombu.transport.base import Channel
+from kombu.transport.virtual import Options
 from kombu_django import outbox
 from kombu_django.conf import Config
 from kombu_django.connections import Link
@@ -19,8 +20,6 @@ from kombu_django.store import waiting
 logger = logging.getLogger(__name__)
 
 BATCH = 200
-LEASE = 30.0
-"""Seconds after which another relay may take what one that died had taken."""
 _BACKOFF = RetryPolicy(interval_start=0.5, interval_step=1.0, interval_max=30.0)
 
 
@@ -35,17 +34,19 @@ class Relay:
 
     When the broker cannot be reached, the rows wait and are tried again, with growing pauses. A message that the
     broker refuses is put aside with the reason. A crash between storing and removing repeats a batch; the
-    message ids stay the same, so that an inbox drops what came twice.
+    message ids stay the same, so that an inbox drops what came twice. The transport option ``lease`` (seconds, 60
+    if not given) also says when another relay takes what one that died had taken.
     """
 
     def __init__(self, config: Config, statistics: Statistics) -> None:
         self.config = config
         self.statistics = statistics
         self._link = Link(config)
+        self._lease = _lease(config)
 
     def step(self) -> bool:
         """Carry one batch; False when there was nothing to take."""
-        rows = outbox.claim(self.config, BATCH, LEASE)
+        rows = outbox.claim(self.config, BATCH, self._lease)
         if not rows:
             return False
         try:
@@ -87,3 +88,8 @@ class Relay:
                 self.statistics.failed += 1
             else:
                 self.statistics.relayed += outbox.done(self.config, [row])
+
+
+def _lease(config: Config) -> float:
+    lease = config.transport_options.get("lease", Options().lease)
+    return float(lease) if isinstance(lease, int | float) else Options().lease

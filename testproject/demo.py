@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rehearsal.report import Result, Screen
 from rehearsal.run import SITE, WAYS, Options, run_way
@@ -23,7 +24,7 @@ def main() -> int:
     screen = Screen()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with _alone():
+        with _alone(arguments.data):
             results = list(_run(arguments, screen))
     except (DemoFailed, OSError) as failure:
         screen.say(f"failed: {failure}")
@@ -46,6 +47,7 @@ def _run(arguments: argparse.Namespace, screen: Screen) -> Iterator[Result]:
         deadline=arguments.deadline,
         kills=arguments.chaos,
         seed=arguments.seed,
+        data=arguments.data,
     )
     for way in [arguments.way] if arguments.way else WAYS:
         result = run_way(way, options, screen)
@@ -63,6 +65,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--lease", type=float, default=3, metavar="SECONDS", help="lease of a message (3)")
     parser.add_argument("--deadline", type=float, default=180, metavar="SECONDS", help="for one way (180)")
     parser.add_argument("--chaos", type=_count, default=0, metavar="N", help="SIGKILL any process, N times")
+    parser.add_argument("--data", type=Path, default=SITE / "var", metavar="FOLDER", help="where databases and logs go")
     parser.add_argument("--seed", type=int, default=1, help="chooses the victims and moments of --chaos (1)")
     return parser.parse_args()
 
@@ -74,14 +77,14 @@ def _count(text: str) -> int:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _alone(data: Path) -> Iterator[None]:
     """One demo at a time in this folder. The lock goes with the process, whatever ends it."""
-    (SITE / "var").mkdir(exist_ok=True)
-    with (SITE / "var" / "demo.lock").open("w") as lock:
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "demo.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DemoFailed(f"another demo is running in {SITE}") from None
+            raise DemoFailed(f"another demo is running in {data}") from None
         yield
 
 

@@ -36,13 +36,14 @@ class Options:
     deadline: float
     kills: int
     seed: int
+    data: Path
 
 
 def run_way(way: str, options: Options, screen: Screen) -> Result:
     """Import, kill, drain, stop and compare. Raises :class:`DemoFailed` where a process does not do its
     part."""
     began = time.monotonic()
-    data = _fresh_folder(way)
+    data = _fresh_folder(options.data.resolve() / way)
     screen.say(f"{WAYS[way]}: in {data}")
     file = _first_rows(options.rows, data) if options.rows else WEEK
     expected = recompute(file, options.rollback_every)
@@ -68,9 +69,8 @@ def run_way(way: str, options: Options, screen: Screen) -> Result:
             )
 
 
-def _fresh_folder(way: str) -> Path:
+def _fresh_folder(data: Path) -> Path:
     """The way's data folder, emptied."""
-    data = SITE / "var" / way
     for path in (data / "site.sqlite3", data / "queue.sqlite3"):
         if not let_go(path):
             raise DemoFailed(f"{path} is in use: stop the processes that have it open, and start again")
