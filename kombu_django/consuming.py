@@ -93,8 +93,7 @@ class Worker:
                 consumers = [self._consume(handler, connection) for handler in self.handlers]
                 on_ready()
                 while not self._stop and connection.connected:
-                    failures = self._drain(connection, failures)
-                    presence.renew()
+                    failures = self._drain(connection, presence, failures)
                 for consumer in consumers:
                     consumer.cancel()
 
@@ -109,9 +108,10 @@ class Worker:
         consumer.consume()
         return consumer
 
-    def _drain(self, connection: Connection, failures: int) -> int:
-        """One message or one tick; the answer is how often in a row the broker has failed."""
+    def _drain(self, connection: Connection, presence: Presence, failures: int) -> int:
+        """One message or one tick; the answer is how often in a row a database or broker has failed."""
         try:
+            presence.renew()
             connection.drain_events(timeout=self._tick)
         except TimeoutError:
             self._stop = self._stop or self._once

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
-from itertools import count
+from itertools import count, islice
 
 from kombu.transport.virtual import Transport as VirtualTransport
 from kombu.transport.virtual.store import (
@@ -113,13 +113,8 @@ class MemoryStore:
     def sweep(self, limit: int, lease: float) -> list[Delivery]:
         with self._shared.changed:
             now, token = self._clock(), random.getrandbits(63)
-            found = [
-                (queue, stored)
-                for queue in self._shared.queues.values()
-                for stored in queue.messages.values()
-                if stored.expired(now) and stored.available_at <= now
-            ][:limit]
-            return [queue.lease(stored, now, lease, token) for queue, stored in found]
+            found = ((queue, stored) for queue in self._shared.queues.values() for stored in queue.expired(now))
+            return [queue.lease(stored, now, lease, token) for queue, stored in islice(found, limit)]
 
     def browse(self, queue: str, limit: int, after: MessageId | None = None) -> list[Delivery]:
         with self._shared.changed:
@@ -231,16 +226,20 @@ class _Stored:
 class _Queue:
     """Messages by id and two heaps: ``later`` by time, ``ready`` by priority and place.
 
-    An entry is good only while its turn is the message's latest; older ones are skipped when met.
+    An entry is good only while its turn is the message's latest; older ones are skipped when met. ``mortal`` has
+    the ids of messages with a time to live.
     """
 
     spec: QueueSpec
     messages: dict[int, _Stored] = field(default_factory=dict)
     later: list[tuple[float, int, int]] = field(default_factory=list)
     ready: list[tuple[int, float, int, int]] = field(default_factory=list)
+    mortal: set[int] = field(default_factory=set)
 
     def add(self, stored: _Stored) -> None:
         self.messages[stored.id] = stored
+        if stored.expires_at is not None:
+            self.mortal.add(stored.id)
         self.schedule(stored)
 
     def schedule(self, stored: _Stored) -> None:
@@ -288,6 +287,12 @@ class _Queue:
     def _good(self, id: int, turn: int) -> bool:
         stored = self.messages.get(id)
         return stored is not None and stored.turn == turn
+
+    def expired(self, now: float) -> list[_Stored]:
+        """What may be swept."""
+        self.mortal &= self.messages.keys()
+        found = [self.messages[id] for id in self.mortal]
+        return [stored for stored in found if stored.expired(now) and stored.available_at <= now]
 
     def counts(self, now: float) -> Counts:
         ready = [message for message in self.messages.values() if message.available_at <= now]

@@ -119,6 +119,8 @@ class DjangoStore(DjangoTopology):
             for token, group in _by_token(leases):
                 statement = sql.extend(self._dialect(), len(group))
                 extended |= self._affected(statement, [_micro(seconds), token], group)
+                if others := [lease for lease in group if lease not in extended]:
+                    extended |= self._affected(sql.held(len(others)), [token], others)
         return [lease if lease in extended else None for lease in leases]
 
     def wait(self, queues: Sequence[str], timeout: float) -> None:
@@ -147,6 +149,8 @@ class DjangoStore(DjangoTopology):
 
     def sweep(self, limit: int, lease: float) -> list[Delivery]:
         with translated(self.alias):
+            if self._writers_wait() and not self._fetch(sql.any_expired(self._dialect()), []):
+                return []
             parameters = [_micro(lease), random.getrandbits(63), limit]
             return [_delivery(row) for row in self._fetch(sql.claim_expired(self._dialect()), parameters)]
 

@@ -25,10 +25,15 @@ _VERSION = "COALESCE((SELECT version FROM kombu_exchange WHERE name = ''), 0)"
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """``now`` is the database's clock in microseconds, ``lock`` skips rows that others are claiming."""
+    """``now`` is the database's clock in microseconds, ``lock`` skips rows that others are claiming.
+
+    ``chosen`` takes the ids that a subquery chooses. PostgreSQL may run the subquery of an IN once for each row, and
+    then one with a lock and a limit finds others each time; an array is made once.
+    """
 
     now: str
     lock: str = ""
+    chosen: str = "id IN ({})"
     integer: str = "%s"
     binary: str = "%s"
     text: str = "%s"
@@ -39,6 +44,7 @@ DIALECTS = {
     "postgresql": Dialect(
         now="CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000 AS bigint)",
         lock=" FOR UPDATE SKIP LOCKED",
+        chosen="id = ANY(ARRAY({}))",
         integer="%s::bigint",
         binary="%s::bytea",
         text="%s::text",
@@ -104,6 +110,12 @@ def claim_expired(d: Dialect) -> str:
 
 
 @lru_cache
+def any_expired(d: Dialect) -> str:
+    """A row when there is something to expire."""
+    return f"SELECT 1 FROM kombu_message WHERE expires_at <= {d.now} AND available_at <= {d.now} LIMIT 1"
+
+
+@lru_cache
 def browse(d: Dialect) -> str:
     """Parameters: queue name, the id after which to begin, limit."""
     return (
@@ -130,11 +142,18 @@ def release(d: Dialect, messages: int, delayed: bool) -> str:
 
 @lru_cache
 def extend(d: Dialect, messages: int) -> str:
-    """Parameters: lease, token, the ids."""
+    """Parameters: lease, token, the ids. Those that an open transaction is settling are left out: waiting for it
+    would let the others' leases run out, and end in a deadlock when it settles more."""
     return (
-        f"UPDATE kombu_message SET available_at = {d.now} + %s"
-        f" WHERE lease_token = %s AND id IN ({_places(messages)}) RETURNING id"
+        f"UPDATE kombu_message SET available_at = {d.now} + %s WHERE {d.chosen.format(held(messages) + d.lock)}"
+        " RETURNING id"
     )
+
+
+@lru_cache
+def held(messages: int) -> str:
+    """Parameters: token, the ids."""
+    return f"SELECT id FROM kombu_message WHERE lease_token = %s AND id IN ({_places(messages)})"
 
 
 @lru_cache
@@ -251,7 +270,7 @@ def prune_orphans() -> str:
 def _leased(d: Dialect, candidates: str) -> str:
     return (
         f"UPDATE kombu_message SET available_at = {d.now} + %s, lease_token = %s,"
-        f" delivery_count = delivery_count + 1 WHERE id IN ({candidates})"
+        f" delivery_count = delivery_count + 1 WHERE {d.chosen.format(candidates)}"
         f" RETURNING {_COLUMNS.format(now=d.now)}"
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from kombu.exceptions import NotFound, OperationalError
 from kombu.transport.base import Publication
@@ -70,12 +70,11 @@ class VirtualConnection:
         if not self._open:
             return
         self._open = False
-        try:
-            for channel in list(self._channels):
-                channel.close()
-            self.ledger.close()
-        finally:
-            self.store.close()
+        with ExitStack() as stack:
+            stack.callback(self.store.close)
+            stack.callback(self.ledger.close)
+            for channel in self._channels:
+                stack.callback(channel.close)
 
     def router(self, fresh: bool = False) -> Router:
         """Routes by the topology last seen, or as it is now when ``fresh``."""

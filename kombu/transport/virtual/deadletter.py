@@ -73,7 +73,8 @@ def _deaths(deaths: object, latest: dict[str, Any]) -> list[dict[str, Any]]:
     """The list of deaths, latest first; the same queue and reason again raises a count."""
     known = [death for death in deaths if isinstance(death, dict)] if isinstance(deaths, list) else []
     same = [d for d in known if d.get("queue") == latest["queue"] and d.get("reason") == latest["reason"]]
-    latest["count"] = sum(int(death.get("count", 1)) for death in same) + 1
+    counts = (death.get("count") for death in same)
+    latest["count"] = sum(count if isinstance(count, int) else 1 for count in counts) + 1
     return [latest, *(death for death in known if death not in same)]
 
 
@@ -84,11 +85,9 @@ def restored(delivery: Delivery) -> tuple[str, Envelope]:
     """
     head = decode_head(delivery.head)
     queue, exchange, routing_key = delivery.lease.queue, head.exchange, head.routing_key
-    deaths = head.headers.get("x-death")
-    if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict):
-        queue = str(deaths[0].get("queue", queue))
-        exchange = str(deaths[0].get("exchange", exchange))
-        routing_key = str((deaths[0].get("routing-keys") or [routing_key])[0])
+    match head.headers.get("x-death"):
+        case [{"queue": str(last_queue), "exchange": str(source), "routing-keys": [str(key), *_]}, *_]:
+            queue, exchange, routing_key = last_queue, source, key
     described = {"content_type": head.content_type, "content_encoding": head.content_encoding, "headers": head.headers}
     text = encode_head(exchange, routing_key, {**head.properties, **described})
     return queue, Envelope(head=text, body=delivery.body, priority=delivery.priority)

@@ -53,6 +53,7 @@ class Drain:
         self._store = store
         self._ledger = ledger
         self._refuse = refuse
+        self._swept = 0.0
         self._lines: dict[str, _Line] = {}
         self._turns: deque[str] = deque()
 
@@ -83,6 +84,7 @@ class Drain:
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._hand_one():
             self._ledger.flush()
+            self._sweep()
             if self._claim():
                 continue
             remaining = _MOST_WAIT if deadline is None else deadline - time.monotonic()
@@ -113,6 +115,16 @@ class Drain:
                 self._lines[delivery.lease.queue].waiting.append(delivery)
         return bool(deliveries)
 
+    def _sweep(self) -> None:
+        """Refuse what has expired in any queue, so that it is dead-lettered where nobody consumes, too."""
+        if time.monotonic() - self._swept < _SWEEP_EVERY:
+            return
+        expired = self._store.sweep(self._store.capabilities.max_batch, self._ledger.lease)
+        self._ledger.hold(expired)
+        for delivery in expired:
+            self._refuse(delivery)
+        self._swept = time.monotonic()
+
     def _wait(self, seconds: float) -> None:
         hungry = [queue for queue in self._turns if self._lines[queue].free() > 0]
         if hungry:
@@ -120,6 +132,9 @@ class Drain:
         else:
             time.sleep(seconds)
 
+
+_SWEEP_EVERY = 1.0
+"""Seconds between looks for messages whose time to live is over."""
 
 _MOST_WAIT = 1.0
 """Seconds after which the store is asked again in any case: a store's ``wait`` is only a hint."""

@@ -102,7 +102,7 @@ class Ledger:
         return bool(self._held)
 
     def close(self) -> None:
-        """Write what is owed and end the keeper."""
+        """End the keeper and write what is owed."""
         self._keeper.stop()
         self.flush()
 

@@ -33,7 +33,8 @@ class Capabilities:
 
     ``queue_arguments`` are the ``x-`` arguments that queues may be declared with. ``max_delay`` and
     ``max_body`` are seconds and bytes, None meaning no limit. ``shared`` tells whether other processes
-    see the same queues, ``atomic_put`` whether a batch is stored as a whole or not at all.
+    see the same queues, ``atomic_put`` whether a batch is stored as a whole or not at all. ``max_batch`` is how many
+    outcomes or leases one call of ``settle`` or ``extend`` carries at most; ``put`` takes any number.
     """
 
     name: str

@@ -33,9 +33,7 @@ class Command(BaseCommand):
         using = options["using"] or _only_alias()
         handlers = _chosen(registry.handlers(using), options["queues"], using)
         leased = {} if options["lease"] is None else {"lease": options["lease"]}
-        worker = Worker(
-            config_or_error(using), handlers, prefetch=options["prefetch"], once=options["once"], **leased
-        )
+        worker = Worker(config_or_error(using), handlers, prefetch=options["prefetch"], once=options["once"], **leased)
         names = ", ".join(handler.queue.name for handler in handlers)
         try:
             with stopped_by_signals(worker.stop):

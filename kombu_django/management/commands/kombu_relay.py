@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from kombu.exceptions import OperationalError
+from kombu.exceptions import KombuError, OperationalError
+from kombu_django import outbox
 from kombu_django.relay import Relay, Statistics
 from kombu_django.running import configs, stopped_by_signals
 
@@ -32,6 +34,11 @@ class Command(BaseCommand):
         chosen = [config for config in configs(options["using"]) if config.outbox]
         if not chosen:
             raise CommandError("no connection with an outbox: see OUTBOX in settings.KOMBU")
+        try:
+            for config in chosen:
+                outbox.due_in(config)
+        except KombuError as exc:
+            raise CommandError(str(exc)) from exc
         statistics = Statistics()
         self.stopped = False
         relays = [Relay(config, statistics) for config in chosen]
@@ -48,10 +55,11 @@ class Command(BaseCommand):
         try:
             if sum(relay.step() for relay in relays):
                 return True
+            for relay in relays:
+                relay.wait(_TICK / len(relays))
         except OperationalError as exc:
-            logger.warning("trying again: %s", exc)
-        for relay in relays:
-            relay.wait(_TICK / len(relays))
+            logger.warning("trying again in %.1f s: %s", _TICK, exc)
+            time.sleep(_TICK)
         return False
 
     def stop(self) -> None:
