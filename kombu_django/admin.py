@@ -200,7 +200,7 @@ class MessageAdmin(LookOnly):
     def _report(self, request: HttpRequest, done: int, wanted: int, what: str) -> None:
         level = messages.SUCCESS if done == wanted else messages.WARNING
         left = "" if done == wanted else f"; {wanted - done} left alone: in a consumer's hands, or their queue is gone"
-        self.message_user(request, f"{done} messages {what}{left}", level)
+        self.message_user(request, f"{_number(done)} {what}{left}", level)
 
 
 @admin.register(Outbox)
@@ -236,12 +236,12 @@ class OutboxAdmin(LookOnly):
 
     @admin.action(description="Try again what the broker refused", permissions=["operate"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[Outbox]) -> None:
-        self.message_user(request, f"{outbox.try_again(queryset)} messages go to the relay again")
+        self.message_user(request, f"{_number(outbox.try_again(queryset))} handed to the relay again")
 
     @admin.action(description="Discard what the broker refused", permissions=["discard"])
     def discard(self, request: HttpRequest, queryset: QuerySet[Outbox]) -> None:
         removed, _ = queryset.filter(failed_at__isnull=False).delete()
-        self.message_user(request, f"{removed} messages discarded")
+        self.message_user(request, f"{_number(removed)} discarded")
 
 
 @admin.register(Worker)
@@ -276,6 +276,10 @@ def _readable(body: bytes | memoryview, limit: int) -> str:
     except UnicodeDecodeError:
         text = content[:limit].hex(" ")
     return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _number(messages: int) -> str:
+    return f"{messages} message{'' if messages == 1 else 's'}"
 
 
 def _duration(seconds: float | None) -> str:

@@ -84,6 +84,15 @@ class VersionConformance(TopologyCase):
                 self.keeper.put([(QUEUE, message("a"))], routed_with)
         assert self.counts().total == 0
 
+    def test_a_put_of_nothing_only_looks_at_the_version(self) -> None:
+        self.declare_all("shop", queues=[QUEUE])
+        routed_with = self.keeper.topology().version
+        self.keeper.put([], routed_with)
+        self.keeper.put([])
+        self.keeper.bind(BindingSpec(source="shop", destination=QUEUE))
+        with raises(TopologyMoved):
+            self.keeper.put([], routed_with)
+
     def test_a_put_without_a_version_goes_where_it_is_told(self) -> None:
         self.declare_all("shop", queues=[QUEUE])
         self.keeper.bind(BindingSpec(source="shop", destination=QUEUE))

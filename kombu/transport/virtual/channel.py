@@ -235,6 +235,8 @@ class Channel:
             raise NotSupported(f"prefetch_size={prefetch_size}: only prefetch_count is kept")
         if apply_global:
             raise NotSupported("apply_global=True: prefetch_count is kept for each consumer")
+        if prefetch_count < 0:
+            raise PreconditionFailed(f"prefetch_count={prefetch_count}: how many messages, 0 for the default")
         self._prefetch = prefetch_count or self.connection.prefetch
 
     def basic_ack(self, delivery_tag: int | str, multiple: bool = False, *, within: object | None = None) -> None:
