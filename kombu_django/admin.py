@@ -7,7 +7,9 @@ permission to change or to delete.
 from __future__ import annotations
 
 import json
+import re
 import time
+from codecs import utf_8_decode
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -16,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from kombu.transport.virtual.head import Head, decode_head
@@ -28,6 +30,8 @@ from kombu_django.store import DjangoStore
 
 _PREVIEW = 80
 _LONGEST_BODY = 20_000
+_PLACE = re.compile(r" \([^()]*:\d+ in [^()]*\)$")
+"""Where a handler raised, at the end of the reason that the consumer runtime gives."""
 
 
 def queue_database() -> str:
@@ -126,7 +130,7 @@ class QueueAdmin(LookOnly):
 
 @admin.register(Message)
 class MessageAdmin(LookOnly):
-    list_display = ("id", "queue", "state", "delivery_count", "age", "routing_key", "reason", "preview")
+    list_display = ("id", "queue", "state", "deliveries", "age", "routing_key", "short_reason", "preview")
     list_filter = ("queue",)
     list_select_related = ("queue",)
     ordering = ("id",)
@@ -156,11 +160,15 @@ class MessageAdmin(LookOnly):
         left = _duration((message.available_at - now) / 1e6)
         return f"leased, {left} left" if message.lease_token is not None else f"delayed, {left} left"
 
+    @admin.display(ordering="delivery_count")
+    def deliveries(self, message: Message) -> int:
+        return message.delivery_count
+
     def age(self, message: Message) -> str:
         return _duration(time.time() - message.stored_at / 1e6)
 
     def exchange(self, message: Message) -> str:
-        return _head(message).exchange
+        return _head(message).exchange or "(default)"
 
     def routing_key(self, message: Message) -> str:
         return _head(message).routing_key
@@ -170,6 +178,10 @@ class MessageAdmin(LookOnly):
         headers = _head(message).headers
         return str(headers.get("x-rejected-because") or headers.get("x-first-death-reason") or "")
 
+    @admin.display(description="died because")
+    def short_reason(self, message: Message) -> SafeString:
+        return _breakable(_cut(_PLACE.sub("", self.reason(message)), _PREVIEW))
+
     @admin.display(description="x-death")
     def deaths(self, message: Message) -> SafeString:
         return _preformatted(_head(message).headers.get("x-death", []))
@@ -177,15 +189,16 @@ class MessageAdmin(LookOnly):
     @admin.display(description="properties and headers")
     def header(self, message: Message) -> SafeString:
         head = _head(message)
-        return _preformatted({**head.properties, "content_type": head.content_type, "headers": head.headers})
+        headers = {name: value for name, value in head.headers.items() if name != "x-death"}
+        return _preformatted({**head.properties, "content_type": head.content_type, "headers": headers})
 
     @admin.display(description="body")
     def text(self, message: Message) -> SafeString:
         return format_html("<pre>{}</pre>", _readable(message.body, _LONGEST_BODY))
 
     @admin.display(description="body")
-    def preview(self, message: Message) -> str:
-        return _readable(message.body, _PREVIEW)
+    def preview(self, message: Message) -> SafeString:
+        return _breakable(_readable(message.body, _PREVIEW))
 
     @admin.action(description="Requeue: deliver anew, dead letters to their own queue", permissions=["operate"])
     def requeue(self, request: HttpRequest, queryset: QuerySet[Message]) -> None:
@@ -210,7 +223,7 @@ class OutboxAdmin(LookOnly):
     ordering = ("id",)
     show_full_result_count = False
     fields = (
-        "connection", "exchange", "routing_key", "key", "state", "attempts", "age", "error", "properties", "text",
+        "connection", "exchange", "routing_key", "key", "state", "attempts", "age", "error", "header", "text",
     )  # fmt: skip
     readonly_fields = fields
     actions = ("try_again", "discard")
@@ -226,13 +239,17 @@ class OutboxAdmin(LookOnly):
     def age(self, row: Outbox) -> str:
         return _duration(time.time() - row.stored_at / 1e6)
 
+    @admin.display(description="properties and headers")
+    def header(self, row: Outbox) -> SafeString:
+        return _preformatted(json.loads(row.properties))
+
     @admin.display(description="body")
     def text(self, row: Outbox) -> SafeString:
         return format_html("<pre>{}</pre>", _readable(row.body, _LONGEST_BODY))
 
     @admin.display(description="body")
-    def preview(self, row: Outbox) -> str:
-        return _readable(row.body, _PREVIEW)
+    def preview(self, row: Outbox) -> SafeString:
+        return _breakable(_readable(row.body, _PREVIEW))
 
     @admin.action(description="Try again what the broker refused", permissions=["operate"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[Outbox]) -> None:
@@ -270,12 +287,21 @@ def _preformatted(value: object) -> SafeString:
 
 def _readable(body: bytes | memoryview, limit: int) -> str:
     """Text as it is, other bytes in hexadecimal; cut at ``limit`` characters."""
-    content = bytes(body)
+    content = bytes(body[: limit * 4])
     try:
-        text = content[: limit * 4].decode()
+        text, _ = utf_8_decode(content, "strict", len(content) == len(body))
     except UnicodeDecodeError:
         text = content[:limit].hex(" ")
+    return _cut(text, limit)
+
+
+def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _breakable(text: str) -> SafeString:
+    """Lines of a narrow column may end behind punctuation."""
+    return format_html_join(SafeString("<wbr>"), "{}", ([part] for part in re.split(r"(?<=[,;:/&=])", text)))
 
 
 def _number(messages: int) -> str:
@@ -287,5 +313,5 @@ def _duration(seconds: float | None) -> str:
         return "-"
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{max(seconds, 0):.1f} s"
+            return f"{seconds / size:.1f}\N{NO-BREAK SPACE}{unit}"
+    return f"{max(seconds, 0):.1f}\N{NO-BREAK SPACE}s"

@@ -45,6 +45,8 @@ def write(config: Config, publication: Publication, key: str) -> None:
     for name, value in names.items():
         if len(value) > _LONGEST_NAME:
             raise PreconditionFailed(f"{name} has {_LONGEST_NAME} characters at most, not {len(value)}")
+        if "\x00" in value:
+            raise PreconditionFailed(f"{name} {value!r} cannot have the character NUL")
     values: list[Any] = [
         config.alias,
         publication.exchange,

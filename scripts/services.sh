@@ -100,9 +100,10 @@ postgresql_status() {
 }
 
 pg_install() {
+    may_install postgresql
     # Debian's package makes a cluster for the system and starts it, unless this says not to.
     clusters=/etc/postgresql-common/createcluster.conf
-    [ -e "$clusters" ] || install_packages postgresql-common
+    command -v pg_conftool >/dev/null || install_packages postgresql-common
     cp -p "$clusters" "$clusters.kombu"
     trap 'mv -f "$clusters.kombu" "$clusters"' EXIT
     trap 'exit 1' INT TERM
@@ -194,10 +195,14 @@ make_own_folder() {
     [ -O "$1" ] && [ ! -L "$1" ] || fail "$1 belongs to somebody else"
 }
 
-install_packages() {
+may_install() {
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-        fail "not installed. On Debian, as root: apt-get install --no-install-recommends $*"
+        fail "not installed. On Debian, as root: make services, or apt-get install --no-install-recommends $*"
     fi
+}
+
+install_packages() {
+    may_install "$@"
     say "installing $*"
     apt_install "$@" || { apt-get update -q && apt_install "$@"; } || fail "apt-get could not install $*"
 }

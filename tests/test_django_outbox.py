@@ -9,6 +9,7 @@ from django.db import transaction
 from django.test import override_settings
 
 from kombu import Exchange, Message, Queue
+from kombu.exceptions import PreconditionFailed
 from kombu.transport.base import Publication
 from kombu_django import consumer, outbox, publish
 from kombu_django.conf import get_config
@@ -168,6 +169,13 @@ def test_while_the_broker_is_away_messages_wait_and_say_why() -> None:
     [row] = Outbox.objects.all()
     assert "nobody is there" in row.error
     assert (row.attempts, row.failed_at, row.lease_token) == (1, None, None)
+
+
+@pytest.mark.parametrize("key", ["k" * 256, "a\x00b"])
+def test_names_that_no_broker_takes_are_refused_before_they_are_stored(key: str) -> None:
+    with pytest.raises(PreconditionFailed, match="routing_key"):
+        publish(1, routing_key=key, using="far")
+    assert not Outbox.objects.exists()
 
 
 def test_a_delay_counts_from_publishing() -> None:
