@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any, Self
 
 from kombu.entity import Queue
@@ -11,7 +12,7 @@ from kombu.messaging import Consumer, Producer
 from kombu.retry import RetryPolicy, retry
 from kombu.transport import get_transport_cls
 from kombu.transport.base import Address, Channel, Transport, TransportConnection
-from kombu.utils.url import as_url, parse_url
+from kombu.utils.url import as_url, maybe_sanitize_url, parse_url
 
 __all__ = ["BrokerConnection", "Connection"]
 
@@ -174,7 +175,7 @@ class Connection:
         """What it was made from, without the password."""
         address = self._address
         return {
-            "hostname": address.hostname,
+            "hostname": maybe_sanitize_url(address.hostname),
             "userid": address.userid,
             "virtual_host": address.virtual_host,
             "port": address.port,
@@ -188,8 +189,16 @@ class Connection:
     def as_uri(self, include_password: bool = False, mask: str = "**") -> str:
         """The URL, with the password masked unless asked for."""
         address = self._address
-        password = address.password if include_password or address.password is None else mask
-        return as_url(self._name(), address.hostname, address.port, address.userid, password, address.virtual_host)
+        return as_url(
+            self._name(),
+            address.hostname,
+            address.port,
+            address.userid,
+            address.password,
+            address.virtual_host,
+            sanitize=not include_password,
+            mask=mask,
+        )
 
     def _name(self) -> str:
         name = self._transport_name
@@ -212,9 +221,12 @@ def _whole(value: object) -> int | None:
 
 def _seconds(value: object, name: str) -> float:
     try:
-        return float(str(value))
+        seconds = float(str(value))
     except ValueError:
-        raise InvalidURL(f"{name}={value!r} is not a number of seconds") from None
+        seconds = -1.0
+    if not 0 <= seconds < inf:
+        raise InvalidURL(f"{name}={value!r} is not a number of seconds")
+    return seconds
 
 
 def _flag(value: object) -> bool | Mapping[str, object]:

@@ -51,7 +51,7 @@ class OperationalError(KombuError):
 
 
 class ConnectionError(OperationalError):
-    """The connection to the broker failed or was lost (AMQP 0-9-1: a connection exception)."""
+    """The connection was lost: go on with a new one (AMQP 0-9-1: a connection exception)."""
 
 
 class ChannelError(KombuError):

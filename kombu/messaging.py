@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol, Self, cast, runtime_checkable
 
 from kombu.compression import compress
 from kombu.entity import ChannelLike, Exchange, Queue, maybe_channel
-from kombu.exceptions import MessageReturned, NotSupported, OperationalError
+from kombu.exceptions import (
+    ConnectionError,
+    EncodeError,
+    MessageReturned,
+    NotSupported,
+    OperationalError,
+    PreconditionFailed,
+)
 from kombu.message import Message
 from kombu.retry import RetryPolicy, retry
 from kombu.serialization import dumps, prepare_accept_content
@@ -104,7 +112,7 @@ class Producer:
         exchange: Exchange | str | None = None,
         retry: bool = False,
         retry_policy: Mapping[str, float | None] | None = None,
-        declare: Iterable[Exchange | Queue] = (),
+        declare: Iterable[Exchange | Queue] | None = None,
         expiration: float | None = None,
         timeout: float | None = None,
         delay: float = 0.0,
@@ -139,10 +147,7 @@ class Producer:
             delay=delay,
             **properties,
         )
-        if retry:
-            self._with_retry(lambda: self._send([publication], declare), retry_policy, timeout)
-        else:
-            self._send([publication], declare)
+        self._send([publication], declare, retry, retry_policy, timeout)
 
     def batch(self) -> Batch:
         """Gather messages in a ``with`` block and publish them together at its end.
@@ -151,11 +156,19 @@ class Producer:
         """
         return Batch(self)
 
-    def publish_many(self, bodies: Iterable[Any], **options: Any) -> None:
-        """Publish many bodies together, all with the same options (those of :meth:`publish`)."""
-        with self.batch() as batch:
-            for body in bodies:
-                batch.publish(body, **options)
+    def publish_many(
+        self,
+        bodies: Iterable[Any],
+        *,
+        declare: Iterable[Exchange | Queue] | None = None,
+        retry: bool = False,
+        retry_policy: Mapping[str, float | None] | None = None,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> None:
+        """Publish many bodies together, all with the same options: those of :meth:`publish`."""
+        publications = [self.prepare(body, **options) for body in bodies]
+        self._send(publications, declare, retry, retry_policy, timeout)
 
     def prepare(
         self,
@@ -197,7 +210,7 @@ class Producer:
         if priority:
             described_properties["priority"] = priority
         if expiration is not None:
-            described_properties["expiration"] = str(round(expiration * 1000))
+            described_properties["expiration"] = _milliseconds(expiration)
         return Publication(
             Content(payload, described_properties),
             target.name if isinstance(target, Exchange) else target,
@@ -218,9 +231,24 @@ class Producer:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _send(self, publications: Sequence[Publication], declare: Iterable[Exchange | Queue] = ()) -> None:
+    def _send(
+        self,
+        publications: Sequence[Publication],
+        declare: Iterable[Exchange | Queue] | None = None,
+        retry: bool = False,
+        retry_policy: Mapping[str, float | None] | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        if not publications:
+            return
+        if retry:
+            self._with_retry(lambda: self._send_once(publications, declare), retry_policy, timeout)
+        else:
+            self._send_once(publications, declare)
+
+    def _send_once(self, publications: Sequence[Publication], declare: Iterable[Exchange | Queue] | None) -> None:
         channel = self.channel
-        for entity in declare:
+        for entity in declare or ():
             self.maybe_declare(entity)
         try:
             channel.publish_batch(publications)
@@ -233,8 +261,9 @@ class Producer:
         self, send: Callable[[], None], policy: Mapping[str, float | None] | None, timeout: float | None
     ) -> None:
         def reconnect(error: Exception, pause: float) -> None:
-            self._channel = None
-            if isinstance(self._source, Reconnectable):
+            """Only what was lost: others may use the same connection."""
+            if isinstance(error, ConnectionError) and isinstance(self._source, Reconnectable):
+                self._channel = None
                 self._source.reconnect()
 
         wanted = RetryPolicy(**cast(dict[str, Any], dict(policy or {})))
@@ -260,7 +289,7 @@ class Batch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
-        if kind is None and self.publications:
+        if kind is None:
             self._producer._send(self.publications)
             self.publications = []
 
@@ -406,8 +435,24 @@ def _payload(
     elif content_encoding is None:
         content_encoding = "utf-8" if isinstance(body, str) else "binary"
     if isinstance(body, str):
-        body = body.encode(content_encoding if content_encoding != "binary" else "utf-8")
-    return body, content_type, content_encoding
+        return _encoded(body, content_encoding), content_type, content_encoding
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(body), content_type, content_encoding
+    kind = type(body).__name__
+    raise EncodeError(f"content_type={content_type!r} is for a body that is text or bytes already, not {kind}")
+
+
+def _encoded(body: str, content_encoding: str) -> bytes:
+    try:
+        return body.encode("utf-8" if content_encoding == "binary" else content_encoding)
+    except (LookupError, UnicodeEncodeError) as exc:
+        raise EncodeError(f"the body cannot be encoded as {content_encoding!r}: {exc}") from exc
+
+
+def _milliseconds(expiration: float) -> str:
+    if not 0 <= expiration < inf:
+        raise PreconditionFailed(f"expiration={expiration}: seconds from now, not negative and not for ever")
+    return str(round(expiration * 1000))
 
 
 def _delivery_mode(given: int | str | None, exchange: Exchange | str) -> int:

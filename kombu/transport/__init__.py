@@ -39,23 +39,34 @@ def resolve_transport(name: str) -> type[Transport]:
 
 def _load(entry: EntryPoint) -> type[Transport]:
     try:
-        loaded = entry.load()
+        return _checked(entry.load(), entry.value)
     except ModuleNotFoundError as exc:
-        if (exc.name or "").startswith("kombu"):
-            raise
+        if _is_part_of(exc.name, entry.module):
+            raise _broken(entry.name, entry.value, exc) from exc
+        distribution = entry.dist.name if entry.dist else "kombu"
         extra = entry.extras[0] if entry.extras else entry.name
         raise MissingDriver(
-            f"transport {entry.name!r} needs the package {exc.name!r}: pip install 'kombu[{extra}]'"
+            f"transport {entry.name!r} needs the package {exc.name!r}: pip install '{distribution}[{extra}]'"
         ) from exc
-    return _checked(loaded, entry.value)
+    except (ImportError, AttributeError, UnknownTransport) as exc:
+        raise _broken(entry.name, entry.value, exc) from exc
 
 
 def _import(name: str) -> type[Transport]:
     module, _, attribute = name.replace(":", ".").rpartition(".")
     try:
         return _checked(getattr(import_module(module), attribute), name)
-    except (ModuleNotFoundError, AttributeError) as exc:
+    except (ImportError, AttributeError) as exc:
         raise UnknownTransport(f"no transport class at {name!r}: {exc}") from exc
+
+
+def _is_part_of(missing: str | None, module: str) -> bool:
+    """Whether what is missing belongs to the transport's own package, and is no driver."""
+    return (missing or "").partition(".")[0] == module.partition(".")[0]
+
+
+def _broken(name: str, place: str, exc: Exception) -> UnknownTransport:
+    return UnknownTransport(f"transport {name!r} ({place}) cannot be loaded: {exc}")
 
 
 def _checked(loaded: object, name: str) -> type[Transport]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple, Protocol
 
 from kombu.message import Message
+from kombu.utils.url import maybe_sanitize_url
 
 __all__ = [
     "Address",
@@ -20,20 +21,23 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Address:
-    """Where the broker is and how to get in; what a URL says, taken apart. Its repr hides the password."""
+    """Where the broker is and how to get in; what a URL says, taken apart. Its repr hides passwords."""
 
     hostname: str | None = None
     port: int | None = None
     userid: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: str | None = None
     virtual_host: str | None = None
     connect_timeout: float = 5.0
     heartbeat: float = 0.0
     ssl: bool | Mapping[str, object] = False
     login_method: str | None = None
-    options: Mapping[str, object] = field(default_factory=dict, repr=False)
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Address {maybe_sanitize_url(self.hostname)} port {self.port}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kombu.exceptions import (
     ChannelError,
+    KombuError,
     LeaseLost,
     NotBoundError,
     NotFound,
@@ -20,7 +21,7 @@ from kombu.transport.base import Arguments, Content, MessageCallback, Publicatio
 from kombu.transport.virtual import declaring
 from kombu.transport.virtual.drain import Subscription
 from kombu.transport.virtual.head import decode_head
-from kombu.transport.virtual.store import Bindable, Delivery, Done, Release
+from kombu.transport.virtual.store import Bindable, Counts, Delivery, Done, Outcome, Release
 from kombu.transport.virtual.topology import BindingSpec, ExchangeSpec
 from kombu.utils.uuid import uuid
 
@@ -61,7 +62,7 @@ class Channel:
         nowait: bool = False,
     ) -> None:
         topology = self._open().refresh()
-        existing = topology.exchanges.get(exchange)
+        existing = topology.exchange(exchange)
         if passive:
             if existing is None:
                 raise NotFound(f"no exchange {exchange!r}")
@@ -76,7 +77,7 @@ class Channel:
         declaring.check_exchange(wanted, self.connection.store.capabilities)
         if existing is None:
             self.connection.topology_store.declare_exchange(wanted)
-            existing = self.connection.refresh().exchanges.get(exchange, wanted)
+            existing = self.connection.refresh().exchange(exchange) or wanted
         declaring.check_same("exchange", existing, wanted)
 
     def exchange_delete(self, exchange: str, *, if_unused: bool = False, nowait: bool = False) -> None:
@@ -163,8 +164,9 @@ class Channel:
         self._open()
         if if_unused and (consumers := self.connection.drain.consumers(queue)):
             raise PreconditionFailed(f"queue {queue!r} is in use: {consumers} consumers")
-        if if_empty and (ready := self._ready(queue)):
-            raise PreconditionFailed(f"queue {queue!r} is not empty: {ready} messages")
+        counts = self.connection.store.counts([queue]).get(queue, Counts())
+        if if_empty and counts.total:
+            raise PreconditionFailed(f"queue {queue!r} is not empty: {counts.total} messages")
         removed = self.connection.store.delete(queue)
         self.connection.refresh()
         return removed
@@ -193,6 +195,7 @@ class Channel:
         arguments: Arguments = None,
         nowait: bool = False,
     ) -> str:
+        self._open().refresh()
         self._existing_queue(queue)
         declaring.check_consumer(arguments, self.connection.store.capabilities)
         tag = consumer_tag or f"ctag-{uuid()}"
@@ -223,8 +226,14 @@ class Channel:
             if not deliveries:
                 return None
             ledger.hold(deliveries)
-            if not self.connection.refuse(deliveries[0]):
+            try:
+                refusal = self.connection.refusal(deliveries[0])
+            except KombuError:
+                ledger.settle(Release(deliveries[0].lease, counted=False))
+                raise
+            if refusal is None:
                 return self._deliver(deliveries[0], "", no_ack)
+            ledger.settle(refusal)
 
     def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False) -> None:
         """How many unsettled messages each consumer of the channel may hold; 0 means the transport's default.
@@ -261,11 +270,13 @@ class Channel:
     ) -> None:
         if requeue:
             declaring.check_delay(delay, self.connection.store.capabilities)
-        delivery = self._settled(int(delivery_tag)).delivery
+        delivery = self._known(int(delivery_tag)).delivery
         if requeue:
-            self.connection.ledger.settle(Release(delivery.lease, delay=delay))
+            outcome: Outcome = Release(delivery.lease, delay=delay)
         else:
-            self.connection.dead_letter(delivery, "rejected", because)
+            outcome = self.connection.dead_letter(delivery, "rejected", because)
+        self._settled(int(delivery_tag))
+        self.connection.ledger.settle(outcome)
 
     def basic_recover(self, requeue: bool = True) -> None:
         """Put everything that was delivered on this channel and is not settled back into its queue."""

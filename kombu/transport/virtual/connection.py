@@ -14,6 +14,7 @@ from kombu.transport.virtual.deadletter import (
     dead_letter_target,
     dead_lettered,
     reason_not_to_deliver,
+    without_cycles,
 )
 from kombu.transport.virtual.drain import Drain
 from kombu.transport.virtual.head import decode_head, encode_head
@@ -36,8 +37,8 @@ class VirtualConnection:
         self.store = store
         self.topology_store: TopologyStore = store
         self.prefetch = options.prefetch
-        self.ledger = Ledger(store, options.lease, options.settle_delay)
-        self.drain = Drain(store, self.ledger, self.refuse)
+        self.ledger = Ledger(store, options.lease, options.settle_delay, self._forget_topology)
+        self.drain = Drain(store, self.ledger, self.refusal)
         self.publisher = Publisher(store, self.router, self._reroute)
         self.on_topology_moved: Callable[[], object] | None = None
         """Called when publishing meets a topology that moved: may declare again what must be there."""
@@ -73,6 +74,7 @@ class VirtualConnection:
         with ExitStack() as stack:
             stack.callback(self.store.close)
             stack.callback(self.ledger.close)
+            stack.callback(self.drain.close)
             for channel in self._channels:
                 stack.callback(channel.close)
 
@@ -84,6 +86,9 @@ class VirtualConnection:
             if known is None or known.topology.provisional or known.topology.version != topology.version:
                 known = self._router = Router(topology)
         return known
+
+    def _forget_topology(self) -> None:
+        self._router = None
 
     def _reroute(self) -> Router:
         self.refresh()
@@ -98,18 +103,15 @@ class VirtualConnection:
     def refresh(self) -> Topology:
         return self.router(fresh=True).topology
 
-    def refuse(self, delivery: Delivery) -> bool:
-        """Dead-letter what must not be delivered, and say whether this was such a message."""
+    def refusal(self, delivery: Delivery) -> Move | None:
+        """What is to become of a message that must not be delivered; None for one that may."""
         queue = self.current_topology().queues.get(delivery.lease.queue)
         reason = reason_not_to_deliver(delivery, queue)
-        if reason is None:
-            return False
-        self.dead_letter(delivery, reason)
-        return True
+        return None if reason is None else self.dead_letter(delivery, reason)
 
-    def dead_letter(self, delivery: Delivery, reason: Reason, because: str | None = None) -> None:
-        """Move a message to where its queue's dead-letter exchange leads; without one it is dropped, as in AMQP."""
-        self.ledger.settle(Move(delivery.lease, self._dead_letters(delivery, reason, because)))
+    def dead_letter(self, delivery: Delivery, reason: Reason, because: str | None = None) -> Move:
+        """The move to where the queue's dead-letter exchange leads; without one it is dropped, as in AMQP."""
+        return Move(delivery.lease, self._dead_letters(delivery, reason, because))
 
     def _dead_letters(
         self, delivery: Delivery, reason: Reason, because: str | None
@@ -120,7 +122,7 @@ class VirtualConnection:
         if target is None:
             return ()
         dead = dead_lettered(delivery, reason, target, because)
-        queues = self._wanted(dead)
+        queues = without_cycles(self._wanted(dead), dead)
         if not queues:
             logger.warning(
                 "dropped: message %s of queue %r, no queue behind its dead-letter exchange %r",

@@ -69,6 +69,20 @@ def dead_lettered(
     return Publication(Content(delivery.body, {**properties, **described}), *target)
 
 
+def without_cycles(queues: tuple[str, ...], dead: Publication) -> tuple[str, ...]:
+    """Leave out the queues that the message has been in, unless somebody rejected it since then.
+
+    Otherwise it would go round for ever (https://www.rabbitmq.com/docs/dlx#routing).
+    """
+    headers: Any = dead.content.properties["headers"]
+    seen: set[str] = set()
+    for death in headers["x-death"]:
+        if death.get("reason") == "rejected":
+            break
+        seen.add(str(death.get("queue")))
+    return tuple(queue for queue in queues if queue not in seen)
+
+
 def _deaths(deaths: object, latest: dict[str, Any]) -> list[dict[str, Any]]:
     """The list of deaths, latest first; the same queue and reason again raises a count."""
     known = [death for death in deaths if isinstance(death, dict)] if isinstance(deaths, list) else []

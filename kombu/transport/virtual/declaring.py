@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from math import inf
 
 from kombu.exceptions import AccessRefused, NotFound, NotSupported, PreconditionFailed
 from kombu.transport.base import Arguments
-from kombu.transport.virtual.routing import EXCHANGE_TYPES
+from kombu.transport.virtual.routing import EXCHANGE_TYPES, HEADERS_RULES
 from kombu.transport.virtual.store import Capabilities, QueueSpec
-from kombu.transport.virtual.topology import BindingSpec, ExchangeSpec, Topology
+from kombu.transport.virtual.topology import PREDECLARED, BindingSpec, ExchangeSpec, Topology
 
 MAX_NAME = 255
 """Characters in the name of a queue, an exchange or a routing key (AMQP 0-9-1: a short string)."""
@@ -22,6 +23,7 @@ _INTEGERS: Mapping[str, tuple[int, int | None]] = {
     "x-max-priority": (0, 255),
     "x-delivery-limit": (0, None),
 }
+_NAMES = ("x-dead-letter-exchange", "x-dead-letter-routing-key", "alternate-exchange")
 _EXCHANGE_ARGUMENTS = frozenset({"alternate-exchange"})
 
 
@@ -39,6 +41,8 @@ def queue_spec(name: str, durable: bool, exclusive: bool, auto_delete: bool, arg
 def check_exchange(exchange: ExchangeSpec, can: Capabilities) -> None:
     """Raises when the exchange cannot be declared on this transport."""
     _check_name("exchange", exchange.name)
+    if exchange.name.startswith("amq.") and exchange.name not in PREDECLARED:
+        raise AccessRefused(f"exchange {exchange.name!r}: names that begin with 'amq.' are reserved")
     if exchange.type not in EXCHANGE_TYPES:
         raise NotSupported(
             f"exchange {exchange.name!r}: transport {can.name!r} has no type {exchange.type!r},"
@@ -47,6 +51,7 @@ def check_exchange(exchange: ExchangeSpec, can: Capabilities) -> None:
     if exchange.auto_delete:
         raise NotSupported(f"exchange {exchange.name!r}: transport {can.name!r} does not keep auto_delete")
     _check_known("exchange", exchange.name, exchange.arguments, _EXCHANGE_ARGUMENTS, can)
+    _check_names("exchange", exchange.name, exchange.arguments)
 
 
 def check_queue(queue: QueueSpec, can: Capabilities) -> None:
@@ -56,6 +61,9 @@ def check_queue(queue: QueueSpec, can: Capabilities) -> None:
         if getattr(queue, flag):
             raise NotSupported(f"queue {queue.name!r}: transport {can.name!r} does not keep {flag}")
     _check_known("queue", queue.name, queue.arguments, can.queue_arguments, can)
+    _check_names("queue", queue.name, queue.arguments)
+    if "x-dead-letter-routing-key" in queue.arguments and "x-dead-letter-exchange" not in queue.arguments:
+        raise PreconditionFailed(f"queue {queue.name!r}: x-dead-letter-routing-key needs x-dead-letter-exchange")
     for name, value in queue.arguments.items():
         low, high = _INTEGERS.get(name, (None, None))
         if low is None:
@@ -78,8 +86,8 @@ def check_consumer(arguments: Arguments, can: Capabilities) -> None:
 
 def check_delay(delay: float, can: Capabilities) -> None:
     """Raises when a message cannot be delayed that long."""
-    if delay < 0:
-        raise PreconditionFailed(f"delay={delay}: seconds from now, not negative")
+    if not 0 <= delay < inf:
+        raise PreconditionFailed(f"delay={delay}: seconds from now, not negative and not for ever")
     if can.max_delay is not None and delay > can.max_delay:
         raise NotSupported(f"delay={delay}: transport {can.name!r} keeps {can.max_delay} seconds at most")
 
@@ -99,10 +107,14 @@ def check_ends(topology: Topology, binding: BindingSpec) -> None:
     """Raises :class:`NotFound` when what is to be bound does not exist."""
     if len(binding.routing_key) > MAX_NAME:
         raise PreconditionFailed(f"a routing key has {MAX_NAME} characters at most, not {len(binding.routing_key)}")
-    if binding.source not in topology.exchanges:
+    source = topology.exchange(binding.source)
+    if source is None:
         raise NotFound(f"no exchange {binding.source!r}: declare it before binding to it")
-    known: Mapping[str, object] = topology.exchanges if binding.to_exchange else topology.queues
-    if binding.destination not in known:
+    if source.type == "headers" and binding.arguments.get("x-match", "all") not in HEADERS_RULES:
+        wrong = binding.arguments["x-match"]
+        raise PreconditionFailed(f"x-match={wrong!r} must be one of {', '.join(HEADERS_RULES)}")
+    found = topology.exchange if binding.to_exchange else topology.queues.get
+    if found(binding.destination) is None:
         kind = "exchange" if binding.to_exchange else "queue"
         raise NotFound(f"no {kind} {binding.destination!r}: declare it before binding it")
 
@@ -125,3 +137,9 @@ def _check_known(
                 f"{kind} {name!r}: transport {can.name!r} does not keep the argument {argument!r},"
                 f" only {', '.join(sorted(known)) or 'none'}"
             )
+
+
+def _check_names(kind: str, name: str, arguments: Mapping[str, object]) -> None:
+    for argument in _NAMES:
+        if argument in arguments and not isinstance(arguments[argument], str):
+            raise PreconditionFailed(f"{kind} {name!r}: {argument}={arguments[argument]!r} must be a name")

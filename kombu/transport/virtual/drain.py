@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kombu.transport.virtual.settling import Ledger
-from kombu.transport.virtual.store import Delivery, Release, Store
+from kombu.transport.virtual.store import Delivery, Outcome, Release, Store
 
 Hand = Callable[["Subscription", Delivery], None]
 
@@ -47,12 +47,13 @@ class _Line:
 
 
 class Drain:
-    """The consumers of one connection. ``refuse`` gets what must not be delivered and answers whether it took it."""
+    """The consumers of one connection. ``refusal`` says what is to become of a message that must not be delivered."""
 
-    def __init__(self, store: Store, ledger: Ledger, refuse: Callable[[Delivery], bool]) -> None:
+    def __init__(self, store: Store, ledger: Ledger, refusal: Callable[[Delivery], Outcome | None]) -> None:
         self._store = store
         self._ledger = ledger
-        self._refuse = refuse
+        self._refusal = refusal
+        self._claimed: deque[Delivery] = deque()
         self._swept = 0.0
         self._lines: dict[str, _Line] = {}
         self._turns: deque[str] = deque()
@@ -75,6 +76,11 @@ class Drain:
                 self._ledger.settle(Release(delivery.lease, counted=False))
             self._ledger.flush()
 
+    def close(self) -> None:
+        """Give back what was claimed and not sorted yet."""
+        while self._claimed:
+            self._ledger.settle(Release(self._claimed.popleft().lease, counted=False))
+
     def consumers(self, queue: str) -> int:
         line = self._lines.get(queue)
         return len(line.consumers) if line else 0
@@ -84,8 +90,7 @@ class Drain:
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._hand_one():
             self._ledger.flush()
-            self._sweep()
-            if self._claim():
+            if self._sort() or self._sweep() or self._claim():
                 continue
             remaining = _MOST_WAIT if deadline is None else deadline - time.monotonic()
             if remaining <= 0:
@@ -108,22 +113,35 @@ class Drain:
         wants = {queue: free for queue in self._turns if (free := self._lines[queue].free()) > 0}
         if not wants:
             return False
-        deliveries = self._store.claim(wants, self._ledger.lease)
-        self._ledger.hold(deliveries)
-        for delivery in deliveries:
-            if not self._refuse(delivery):
-                self._lines[delivery.lease.queue].waiting.append(delivery)
-        return bool(deliveries)
+        return self._take(self._store.claim(wants, self._ledger.lease))
 
-    def _sweep(self) -> None:
+    def _sweep(self) -> bool:
         """Refuse what has expired in any queue, so that it is dead-lettered where nobody consumes, too."""
         if time.monotonic() - self._swept < _SWEEP_EVERY:
-            return
-        expired = self._store.sweep(self._store.capabilities.max_batch, self._ledger.lease)
-        self._ledger.hold(expired)
-        for delivery in expired:
-            self._refuse(delivery)
+            return False
         self._swept = time.monotonic()
+        return self._take(self._store.sweep(self._store.capabilities.max_batch, self._ledger.lease))
+
+    def _take(self, deliveries: list[Delivery]) -> bool:
+        self._ledger.hold(deliveries)
+        self._claimed.extend(deliveries)
+        return self._sort()
+
+    def _sort(self) -> bool:
+        """Refuse what was claimed, or let it wait for its consumer; what an error leaves is sorted the next time."""
+        sorted_any = bool(self._claimed)
+        while self._claimed:
+            delivery = self._claimed[0]
+            refusal = self._refusal(delivery)
+            self._claimed.popleft()
+            line = self._lines.get(delivery.lease.queue)
+            if refusal is not None:
+                self._ledger.settle(refusal)
+            elif line is None:
+                self._ledger.settle(Release(delivery.lease, counted=False))
+            else:
+                line.waiting.append(delivery)
+        return sorted_any
 
     def _wait(self, seconds: float) -> None:
         hungry = [queue for queue in self._turns if self._lines[queue].free() > 0]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 from kombu.exceptions import DecodeError
 from kombu.utils import json
 
-_NO_HEADERS: dict[str, Any] = {}
+_TEXT = (str, NoneType)
 
 
 @dataclass(slots=True)
@@ -33,14 +34,14 @@ def decode_head(head: str) -> Head:
     """Never raises: a head that others wrote in another form gives a message without properties."""
     try:
         found: Any = json.loads(head)
-        properties = dict(found["properties"])
-        return Head(
-            exchange=found["exchange"],
-            routing_key=found["routing_key"],
-            content_type=properties.pop("content_type", None),
-            content_encoding=properties.pop("content_encoding", None),
-            headers=properties.pop("headers", None) or {},
-            properties=properties,
-        )
-    except (DecodeError, KeyError, TypeError, ValueError):
-        return Head("", "", None, None, {"x-foreign-head": head}, {})
+    except DecodeError:
+        found = None
+    match found:
+        case {"exchange": str(exchange), "routing_key": str(routing_key), "properties": dict(properties)}:
+            content_type = properties.pop("content_type", None)
+            content_encoding = properties.pop("content_encoding", None)
+            headers = properties.pop("headers", None) or {}
+            described = isinstance(content_type, _TEXT) and isinstance(content_encoding, _TEXT)
+            if described and isinstance(headers, dict):
+                return Head(exchange, routing_key, content_type, content_encoding, headers, properties)
+    return Head("", "", None, None, {"x-foreign-head": head}, {})

@@ -32,6 +32,8 @@ def read_options(given: Mapping[str, object]) -> Options:
             raise InvalidURL(f"unknown transport option {name!r}: known are {', '.join(known)}")
         values[name] = _number(name, value)
     if "prefetch" in values:
+        if values["prefetch"] % 1:
+            raise InvalidURL(f"transport option prefetch={given['prefetch']!r} must be a whole number")
         values["prefetch"] = int(values["prefetch"])
     return Options(**values)  # type: ignore[arg-type]
 

@@ -8,6 +8,7 @@ from kombu.exceptions import NotFound
 from kombu.transport.virtual.topology import DEFAULT_EXCHANGE, BindingSpec, ExchangeSpec, Topology
 
 EXCHANGE_TYPES = ("direct", "topic", "fanout", "headers")
+HEADERS_RULES = ("all", "any", "all-with-x", "any-with-x")
 _CACHED_ROUTES = 10_000
 
 
@@ -17,7 +18,10 @@ class Router:
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
         self._routes: dict[tuple[str, str], tuple[str, ...]] = {}
-        self._by_headers = any(exchange.type == "headers" for exchange in topology.exchanges.values())
+        self._by_headers = any(
+            exchange is not None and exchange.type == "headers"
+            for exchange in map(topology.exchange, {binding.source for binding in topology.bindings})
+        )
 
     def queues(self, exchange: str, routing_key: str, headers: Mapping[str, object]) -> tuple[str, ...]:
         """The queues, each once. Raises :class:`NotFound` for an exchange that is not declared."""
@@ -38,7 +42,7 @@ def route(topology: Topology, exchange: str, routing_key: str, headers: Mapping[
     An exchange that routes nowhere hands over to its ``alternate-exchange``
     (https://www.rabbitmq.com/docs/ae). Raises :class:`NotFound` when ``exchange`` is not declared.
     """
-    if exchange != DEFAULT_EXCHANGE and exchange not in topology.exchanges:
+    if exchange != DEFAULT_EXCHANGE and topology.exchange(exchange) is None:
         raise NotFound(f"no exchange {exchange!r}: declare it before publishing to it")
     return tuple(dict.fromkeys(_walk(topology, exchange, routing_key, headers, set())))
 
@@ -53,7 +57,7 @@ def _walk(
         if routing_key in topology.queues:
             yield routing_key
         return
-    spec = topology.exchanges.get(exchange)
+    spec = topology.exchange(exchange)
     if spec is None:
         return
     matched = False

@@ -11,11 +11,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 from typing import TypeVar
 
 from kombu.exceptions import KombuError
-from kombu.transport.virtual.store import Delivery, Lease, Outcome, Release, Store, TopologyMoved
+from kombu.transport.virtual.store import Delivery, Lease, Move, Outcome, Release, Store, TopologyMoved
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +29,15 @@ _RETRY = 0.5
 class Ledger:
     """The leases a connection holds and the outcomes it owes; safe to use from several threads."""
 
-    def __init__(self, store: Store, lease: float, settle_delay: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        lease: float,
+        settle_delay: float,
+        on_topology_moved: Callable[[], object] = lambda: None,
+    ) -> None:
         self.store = store
+        self._on_topology_moved = on_topology_moved
         self.lease = lease
         self.settle_delay = settle_delay
         self._held: set[Lease] = set()
@@ -67,14 +75,12 @@ class Ledger:
 
     def flush(self) -> None:
         """Write all that is owed. What the store does not take stays owed, and its error is raised."""
-        if not self._owed:
-            return
         with self._writing:
             with self._state:
                 owed, self._owed = self._owed, []
             written = 0
             try:
-                for batch in _batches(owed, self.store.capabilities.max_batch):
+                for batch in _writable(owed, self.store.capabilities.max_batch):
                     self._write(batch)
                     written += len(batch)
             finally:
@@ -107,26 +113,22 @@ class Ledger:
         self.flush()
 
     def _write(self, batch: list[Outcome]) -> None:
-        try:
-            answers = self.store.settle(batch)
-        except TopologyMoved:
-            answers = [self._write_one(outcome) for outcome in batch]
+        answers = [self._move(batch[0])] if isinstance(batch[0], Move) else self.store.settle(batch)
         for outcome, answer in zip(batch, answers, strict=True):
             if not answer and outcome.lease in self._held:
                 lease = outcome.lease
                 logger.warning("lost before settling: message %s of queue %r", lease.id, lease.queue)
             self.forget(outcome.lease)
 
-    def _write_one(self, outcome: Outcome) -> bool:
+    def _move(self, move: Move) -> bool:
+        """Where the new place is gone the message stays, to be moved by the topology as it is then."""
         try:
-            return self.store.settle([outcome])[0]
+            return self.store.settle([move])[0]
         except TopologyMoved:
-            logger.error(
-                "a queue to move message %s into is gone: it stays in %r",
-                outcome.lease.id,
-                outcome.lease.queue,
-            )
-            return self.store.settle([Release(outcome.lease, delay=self.lease)])[0]
+            lease = move.lease
+            logger.warning("a queue to move message %s into is gone: it stays in %r", lease.id, lease.queue)
+            self._on_topology_moved()
+            return self.store.settle([Release(lease, delay=self.lease)])[0]
 
 
 class _Keeper:
@@ -202,6 +204,12 @@ class _Keeper:
             logger.warning("the keeper could not reach the store, trying again in %.1f s: %s", _RETRY, exc)
             with self._wake:
                 self._wake.wait_for(lambda: self._stopped, timeout=min(_RETRY, self._ledger.lease / 10))
+
+
+def _writable(owed: list[Outcome], size: int) -> Iterator[list[Outcome]]:
+    """In their order: each move by itself, so that one which fails takes nothing with it; the others in batches."""
+    for moves, group in groupby(owed, key=lambda outcome: isinstance(outcome, Move)):
+        yield from _batches(list(group), 1 if moves else size)
 
 
 def _batches(items: list[_T], size: int) -> Iterable[list[_T]]:

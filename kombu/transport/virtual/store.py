@@ -155,7 +155,9 @@ class TopologyMoved(Exception):
 
 
 class Store(Protocol):
-    """What the engine asks of a backend. Errors are raised as ``kombu.exceptions`` with the cause chained."""
+    """What the engine asks of a backend. Errors are raised as ``kombu.exceptions`` with the cause chained:
+    ``ConnectionError`` where this handle is of no more use, ``OperationalError`` where trying again may help.
+    """
 
     @property
     def capabilities(self) -> Capabilities: ...

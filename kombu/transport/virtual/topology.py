@@ -35,6 +35,19 @@ class BindingSpec:
     to_exchange: bool = False
 
 
+PREDECLARED = {
+    name: ExchangeSpec(name=name, type=type)
+    for name, type in (
+        ("amq.direct", "direct"),
+        ("amq.fanout", "fanout"),
+        ("amq.topic", "topic"),
+        ("amq.headers", "headers"),
+        ("amq.match", "headers"),
+    )
+}
+"""The exchanges that are always there (AMQP 0-9-1, section 3.1.3)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Topology:
     """All that is declared, at one moment. ``version`` changes with every change; equal means same.
@@ -47,6 +60,10 @@ class Topology:
     queues: Mapping[str, QueueSpec] = field(default_factory=dict)
     bindings: tuple[BindingSpec, ...] = ()
     provisional: bool = False
+
+    def exchange(self, name: str) -> ExchangeSpec | None:
+        """A declared exchange, or one that AMQP has by itself."""
+        return self.exchanges.get(name) or PREDECLARED.get(name)
 
     @cached_property
     def by_source(self) -> Mapping[str, tuple[BindingSpec, ...]]:
