@@ -7,7 +7,7 @@ from math import inf
 from typing import Any, Self
 
 from kombu.entity import Queue
-from kombu.exceptions import InvalidURL, OperationalError
+from kombu.exceptions import ConnectionError, InvalidURL, OperationalError
 from kombu.messaging import Consumer, Producer
 from kombu.retry import RetryPolicy, retry
 from kombu.transport import get_transport_cls
@@ -59,6 +59,7 @@ class Connection:
         self._transport: Transport | None = None
         self._connection: TransportConnection | None = None
         self._default_channel: Channel | None = None
+        self._cut_off = False
 
     def __repr__(self) -> str:
         return f"<Connection {self.as_uri()}>"
@@ -115,9 +116,13 @@ class Connection:
         return self
 
     def reconnect(self) -> None:
-        """Give up the open connection; the next use opens a new one."""
+        """Give up the open connection; the next use opens a new one.
+
+        Consumers end with it: the next :meth:`drain_events` says so.
+        """
         connection, self._connection, self._default_channel = self._connection, None, None
         if connection is not None:
+            self._cut_off = self._cut_off or connection.consuming
             connection.close()
 
     def channel(self) -> Channel:
@@ -135,13 +140,19 @@ class Connection:
     def drain_events(self, timeout: float | None = None) -> None:
         """Wait for one message on any of its channels and hand it to its consumer.
 
-        Raises ``TimeoutError`` when none came within ``timeout`` seconds; None waits for ever.
+        Raises ``TimeoutError`` when none came within ``timeout`` seconds; None waits for ever. Raises
+        :class:`~kombu.exceptions.ConnectionError` once when the connection was replaced under its consumers, and
+        :class:`~kombu.exceptions.NotFound` when a queue was deleted under its consumers.
         """
+        if self._cut_off:
+            self._cut_off = False
+            raise ConnectionError("the connection was replaced: its consumers have ended, start them again")
         self.connection.drain_events(timeout=timeout)
 
     def release(self) -> None:
         """Close it: unsettled messages go back to their queues, acknowledgements are written."""
         self.reconnect()
+        self._cut_off = False
 
     close = release
 

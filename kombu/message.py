@@ -130,6 +130,8 @@ class Message:
         self._state = "requeued"
 
     def _unsettled(self) -> tuple[Channel, int | str]:
+        if self.no_ack:
+            raise MessageStateError("this message was delivered without acknowledgement: the broker has forgotten it")
         if self.channel is None or self.delivery_tag is None:
             raise NotBoundError("this message was not received from a channel")
         if self._state:

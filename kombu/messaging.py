@@ -262,9 +262,10 @@ class Producer:
     ) -> None:
         def reconnect(error: Exception, pause: float) -> None:
             """Only what was lost: others may use the same connection."""
-            if isinstance(error, ConnectionError) and isinstance(self._source, Reconnectable):
+            if isinstance(error, ConnectionError):
                 self._channel = None
-                self._source.reconnect()
+                if isinstance(self._source, Reconnectable):
+                    self._source.reconnect()
 
         wanted = RetryPolicy(**cast(dict[str, Any], dict(policy or {})))
         retry(send, catch=(OperationalError,), policy=wanted, timeout=timeout, on_error=reconnect)
@@ -389,7 +390,7 @@ class Consumer:
         return sum(queue.purge() for queue in self._queues.values())
 
     def qos(self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False) -> None:
-        """How many unsettled messages it may hold at once."""
+        """How many unsettled messages it may hold of each queue; counts for all consumers of its channel."""
         self.channel.basic_qos(prefetch_size, prefetch_count, apply_global)
 
     def recover(self, requeue: bool = True) -> None:

@@ -16,6 +16,7 @@ from kombu.connection import Connection
 from kombu.exceptions import (
     DecodeError,
     LeaseLost,
+    NotFound,
     OperationalError,
     SerializerNotInstalled,
 )
@@ -92,8 +93,11 @@ class Worker:
                 Declarer(self.config.alias).declare(channel)
                 consumers = [self._consume(handler, connection) for handler in self.handlers]
                 on_ready()
-                while not self._stop and connection.connected:
-                    failures = self._drain(connection, presence, failures)
+                try:
+                    while not self._stop and connection.connected:
+                        failures = self._drain(connection, presence, failures)
+                except NotFound as exc:
+                    logger.warning("%s: declaring again: %s", self.config.alias, exc)
                 for consumer in consumers:
                     consumer.cancel()
 

@@ -389,6 +389,19 @@ def test_a_consumer_of_a_missing_queue_is_told(connection: Connection, connect: 
         orders(connection).consume()
 
 
+def test_a_consumer_whose_queue_is_deleted_under_it_is_told(connection: Connection, connect: Connect) -> None:
+    consuming, seen = consumer(connection, Queue("orders"), Queue("others"))
+    publish(connection, 1)
+    connection.drain_events(timeout=0)
+    Queue("orders")(connect()).delete()
+    with pytest.raises(NotFound, match="'orders'"):
+        connection.drain_events(timeout=10)
+    publish(connection, 2, queue="others")
+    connection.drain_events(timeout=0)
+    assert [message.payload for message in seen] == [1, 2]
+    consuming.cancel()
+
+
 @pytest.mark.parametrize(
     "options", [{"prefetch_size": 1}, {"prefetch_count": 1, "apply_global": True}], ids=["size", "global"]
 )

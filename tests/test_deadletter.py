@@ -417,6 +417,9 @@ def test_a_message_that_only_goes_round_in_a_circle_is_dropped(connect: Connect,
         '{"exchange": null, "routing_key": 5, "properties": {}}',
         '{"exchange": "", "routing_key": "", "properties": {"headers": ["a"]}}',
         '{"exchange": "", "routing_key": "", "properties": {"headers": {"x-death": [{"count": "many"}]}}}',
+        '{"exchange": "", "routing_key": "", "properties": {"x": NaN}}',
+        '{"exchange": "", "routing_key": "", "properties": {"x": "\\ud800"}}',
+        '{"exchange": "", "routing_key": "", "properties": {"expiration": "soon", "priority": "high"}}',
     ],
 )
 def test_a_foreign_message_dies_like_any_other_and_takes_none_along(head: str, connect: Connect, name: str) -> None:

@@ -14,8 +14,11 @@ from kombu.transport.virtual.head import Head, decode_head
 from kombu_django import consumer, publish
 from kombu_django.conf import get_config
 from kombu_django.connections import connect
+from kombu_django.consuming import Worker
 from kombu_django.models import Message as Row
 from kombu_django.models import Queue as QueueRow
+from kombu_django.registry import registry
+from kombu_django.store import DjangoStore
 from tests.flows import consume, declare, waiting
 
 pytestmark = pytest.mark.usefixtures("tables", "registered")
@@ -143,3 +146,20 @@ def test_a_queue_with_a_dead_letter_exchange_of_its_own_keeps_it() -> None:
     consume()
     assert waiting("graveyard") == 1
     assert not QueueRow.objects.filter(name="orders.dead").exists()
+
+
+def test_a_queue_that_is_deleted_under_its_consumer_is_declared_again() -> None:
+    seen: list[Any] = []
+
+    @consumer(Queue("orders", shop, routing_key="order.*"), atomic=False)
+    def handle(body: Any, message: Message) -> None:
+        seen.append(body)
+        if body == "first":
+            DjangoStore("default").delete("orders")
+        else:
+            worker.stop()
+
+    worker = Worker(get_config(), registry.handlers(), tick=0.05)
+    bodies = iter(["first", "second"])
+    worker.run(lambda: publish(next(bodies), exchange="shop", routing_key="order.created"))
+    assert seen == ["first", "second"]

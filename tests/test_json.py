@@ -152,6 +152,12 @@ def test_an_unknown_marker_leaves_the_plain_object() -> None:
     assert loads(text) == {"__type__": "from the future", "__value__": [1]}
 
 
+@pytest.mark.parametrize("text", ["NaN", "[Infinity]", '{"a": -Infinity}'])
+def test_what_is_no_number_in_json_is_refused_where_it_is_read_too(text: str) -> None:
+    with pytest.raises(DecodeError, match="no number"):
+        loads(text)
+
+
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_what_is_not_a_json_number_is_refused(number: float) -> None:
     with pytest.raises(EncodeError, match=r"not a JSON number: \$\.a\[0\]"):

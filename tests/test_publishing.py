@@ -401,10 +401,20 @@ def test_with_retry_a_lost_connection_is_replaced(connect: Connect, connection: 
     assert bodies(connection) == ["x"]
 
 
-def test_a_retry_does_not_silence_the_consumers_of_the_same_connection(
+def test_with_retry_a_function_is_asked_for_another_channel(
     connect: Connect, connection: Connection, name: str
 ) -> None:
-    shared = connect(transport=refusing(name, 1))
+    lossy = refusing(name, 0, broken_handles=2)
+    producer = Producer(lambda: connect(transport=lossy).channel(), shop, "order.new")
+    producer.publish("x", retry=True, retry_policy={**AT_ONCE, "max_retries": 2})
+    assert bodies(connection) == ["x"]
+
+
+@pytest.mark.parametrize(("refusals", "broken_handles"), [(1, 0), (0, 1)], ids=["refused", "lost"])
+def test_a_retry_does_not_silence_the_consumers_of_the_same_connection(
+    refusals: int, broken_handles: int, connect: Connect, connection: Connection, name: str
+) -> None:
+    shared = connect(transport=refusing(name, refusals, broken_handles))
     seen: list[Message] = []
     with Consumer(shared.channel(), orders, on_message=seen.append):
         shared.Producer(exchange=shop).publish("x", "order.new", retry=True, retry_policy=AT_ONCE)

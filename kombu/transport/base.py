@@ -204,6 +204,10 @@ class TransportConnection(Protocol):
     @property
     def connected(self) -> bool: ...
 
+    @property
+    def consuming(self) -> bool:
+        """Whether it has consumers."""
+
     def channel(self) -> Channel: ...
 
     def drain_events(self, timeout: float | None = None) -> None:

@@ -237,8 +237,14 @@ _decoders: dict[str, Callable[[Any], object]] = {
     "bytes": str.encode,
     "base64": a2b_base64,
 }
-_DECODER = json.JSONDecoder()
-_MARKED_DECODER = json.JSONDecoder(object_hook=_revive)
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_MARKED_DECODER = json.JSONDecoder(object_hook=_revive, parse_constant=_refuse_constant)
 
 register_type(datetime, "datetime", datetime.isoformat, datetime.fromisoformat)
 register_type(date, "date", date.isoformat, date.fromisoformat)

@@ -249,6 +249,7 @@ class Channel:
         self._prefetch = prefetch_count or self.connection.prefetch
 
     def basic_ack(self, delivery_tag: int | str, multiple: bool = False, *, within: object | None = None) -> None:
+        self._known(int(delivery_tag))
         tags = [tag for tag in self._unsettled if tag <= int(delivery_tag)] if multiple else [int(delivery_tag)]
         if within is not None:
             self._ack_within(tags, within)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 
 from kombu.exceptions import NotFound, OperationalError
@@ -22,7 +22,7 @@ from kombu.transport.virtual.options import Options
 from kombu.transport.virtual.publishing import Publisher, envelope, headers_of
 from kombu.transport.virtual.routing import Router
 from kombu.transport.virtual.settling import Ledger
-from kombu.transport.virtual.store import Delivery, Envelope, Move, Store
+from kombu.transport.virtual.store import Delivery, Envelope, Move, Store, TopologyMoved
 from kombu.transport.virtual.topology import Topology, TopologyStore
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class VirtualConnection:
         self.topology_store: TopologyStore = store
         self.prefetch = options.prefetch
         self.ledger = Ledger(store, options.lease, options.settle_delay, self._forget_topology)
-        self.drain = Drain(store, self.ledger, self.refusal)
+        self.drain = Drain(store, self.ledger, self.refusal, self._missing)
         self.publisher = Publisher(store, self.router, self._reroute)
         self.on_topology_moved: Callable[[], object] | None = None
         """Called when publishing meets a topology that moved: may declare again what must be there."""
@@ -53,6 +53,10 @@ class VirtualConnection:
     @property
     def connected(self) -> bool:
         return self._open
+
+    @property
+    def consuming(self) -> bool:
+        return bool(self.drain.queues)
 
     def channel(self) -> Channel:
         channel = Channel(self)
@@ -86,6 +90,14 @@ class VirtualConnection:
             if known is None or known.topology.provisional or known.topology.version != topology.version:
                 known = self._router = Router(topology)
         return known
+
+    def _missing(self, queues: Sequence[str]) -> list[str]:
+        """Which of the queues are gone; costs one look at the version while nothing changes."""
+        try:
+            self.store.put([], self.current_topology().version)
+        except TopologyMoved:
+            self.refresh()
+        return [queue for queue in queues if queue not in self.current_topology().queues]
 
     def _forget_topology(self) -> None:
         self._router = None

@@ -6,13 +6,17 @@ buffer of its queue, so cancelling one consumer takes nothing from the others.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from kombu.exceptions import KombuError, NotFound, OperationalError
 from kombu.transport.virtual.settling import Ledger
 from kombu.transport.virtual.store import Delivery, Outcome, Release, Store
+
+logger = logging.getLogger(__name__)
 
 Hand = Callable[["Subscription", Delivery], None]
 
@@ -47,14 +51,22 @@ class _Line:
 
 
 class Drain:
-    """The consumers of one connection. ``refusal`` says what is to become of a message that must not be delivered."""
+    """The consumers of one connection. ``refusal`` says what is to become of a message that must not be delivered,
+    ``missing`` which queues do not exist any more."""
 
-    def __init__(self, store: Store, ledger: Ledger, refusal: Callable[[Delivery], Outcome | None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        refusal: Callable[[Delivery], Outcome | None],
+        missing: Callable[[Sequence[str]], list[str]],
+    ) -> None:
         self._store = store
         self._ledger = ledger
         self._refusal = refusal
+        self._missing = missing
         self._claimed: deque[Delivery] = deque()
-        self._swept = 0.0
+        self._kept_house = 0.0
         self._lines: dict[str, _Line] = {}
         self._turns: deque[str] = deque()
 
@@ -67,14 +79,18 @@ class Drain:
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End one consumer; what waits goes to the queue's other consumers, or back if there are none."""
-        line = self._lines[subscription.queue]
+        line = self._lines.get(subscription.queue)
+        if line is None:
+            return
         line.consumers.remove(subscription)
         if not line.consumers:
-            del self._lines[subscription.queue]
-            self._turns.remove(subscription.queue)
-            for delivery in line.waiting:
-                self._ledger.settle(Release(delivery.lease, counted=False))
+            self._close_line(subscription.queue)
             self._ledger.flush()
+
+    @property
+    def queues(self) -> list[str]:
+        """The queues that have consumers."""
+        return list(self._turns)
 
     def close(self) -> None:
         """Give back what was claimed and not sorted yet."""
@@ -90,7 +106,7 @@ class Drain:
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._hand_one():
             self._ledger.flush()
-            if self._sort() or self._sweep() or self._claim():
+            if self._sort() or self._keep_house() or self._claim():
                 continue
             remaining = _MOST_WAIT if deadline is None else deadline - time.monotonic()
             if remaining <= 0:
@@ -115,11 +131,16 @@ class Drain:
             return False
         return self._take(self._store.claim(wants, self._ledger.lease))
 
-    def _sweep(self) -> bool:
-        """Refuse what has expired in any queue, so that it is dead-lettered where nobody consumes, too."""
-        if time.monotonic() - self._swept < _SWEEP_EVERY:
+    def _keep_house(self) -> bool:
+        """Once in a while: end the consumers of queues that are gone, and refuse what has expired in any queue, so
+        that it is dead-lettered where nobody consumes, too."""
+        if time.monotonic() - self._kept_house < _KEEP_HOUSE_EVERY:
             return False
-        self._swept = time.monotonic()
+        self._kept_house = time.monotonic()
+        if gone := self._missing(self.queues):
+            for queue in gone:
+                self._close_line(queue)
+            raise NotFound(f"deleted under its consumers, which have ended: queue {', '.join(map(repr, gone))}")
         return self._take(self._store.sweep(self._store.capabilities.max_batch, self._ledger.lease))
 
     def _take(self, deliveries: list[Delivery]) -> bool:
@@ -132,7 +153,7 @@ class Drain:
         sorted_any = bool(self._claimed)
         while self._claimed:
             delivery = self._claimed[0]
-            refusal = self._refusal(delivery)
+            refusal = self._refused(delivery)
             self._claimed.popleft()
             line = self._lines.get(delivery.lease.queue)
             if refusal is not None:
@@ -143,6 +164,23 @@ class Drain:
                 line.waiting.append(delivery)
         return sorted_any
 
+    def _refused(self, delivery: Delivery) -> Outcome | None:
+        """An error of the store is raised, to be tried again; any other sets only this message aside for a while."""
+        try:
+            return self._refusal(delivery)
+        except OperationalError:
+            raise
+        except KombuError:
+            lease = delivery.lease
+            logger.exception("message %s of queue %r can be neither delivered nor refused", lease.id, lease.queue)
+            return Release(lease, delay=self._ledger.lease)
+
+    def _close_line(self, queue: str) -> None:
+        line = self._lines.pop(queue)
+        self._turns.remove(queue)
+        for delivery in line.waiting:
+            self._ledger.settle(Release(delivery.lease, counted=False))
+
     def _wait(self, seconds: float) -> None:
         hungry = [queue for queue in self._turns if self._lines[queue].free() > 0]
         if hungry:
@@ -151,8 +189,8 @@ class Drain:
             time.sleep(seconds)
 
 
-_SWEEP_EVERY = 1.0
-"""Seconds between looks for messages whose time to live is over."""
+_KEEP_HOUSE_EVERY = 1.0
+"""Seconds between looks for messages whose time to live is over and queues that are gone."""
 
 _MOST_WAIT = 1.0
 """Seconds after which the store is asked again in any case: a store's ``wait`` is only a hint."""

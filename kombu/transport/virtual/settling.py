@@ -200,10 +200,14 @@ class _Keeper:
     def _attempt(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except KombuError as exc:
-            logger.warning("the keeper could not reach the store, trying again in %.1f s: %s", _RETRY, exc)
+        except Exception as exc:
+            logger.warning("the keeper is trying again in %.1f s: %s", _RETRY, exc, exc_info=not _expected(exc))
             with self._wake:
                 self._wake.wait_for(lambda: self._stopped, timeout=min(_RETRY, self._ledger.lease / 10))
+
+
+def _expected(exc: Exception) -> bool:
+    return isinstance(exc, KombuError)
 
 
 def _writable(owed: list[Outcome], size: int) -> Iterator[list[Outcome]]:
