@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections
 
 from kombu.connection import Connection
 from kombu.exceptions import (
@@ -28,6 +28,7 @@ from kombu_django.conf import Config
 from kombu_django.connections import connect
 from kombu_django.declaring import Declarer
 from kombu_django.registry import Handler
+from kombu_django.turns import Turns
 from kombu_django.workers import Presence
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Worker:
         self._tick = tick
         self._options = options
         self._stop = False
+        self._turns = Turns(config.database)
 
     def stop(self) -> None:
         """End after the message in hand; safe to call from a signal handler."""
@@ -161,13 +163,12 @@ class Worker:
         if not handler.atomic:
             handler.function(body, message)
             return
-        database = self.config.database
-        with transaction.atomic(using=database):
+        with self._turns.atomic():
             if not self.config.same_database:
                 self._note(handler, message)
             handler.function(body, message)
             if self.config.same_database and not message.acknowledged:
-                message.ack(within=database)
+                message.ack(within=self.config.database)
 
     def _note(self, handler: Handler, message: Message) -> None:
         message_id = message.properties.get("message_id")
