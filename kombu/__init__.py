@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kombu.connection import BrokerConnection, Connection
+    from kombu.consumer import Consumer
     from kombu.entity import Exchange, Queue, binding
     from kombu.message import Message
-    from kombu.messaging import Consumer, Producer
+    from kombu.producer import Producer
     from kombu.serialization import disable_insecure_serializers, enable_insecure_serializers
     from kombu.utils.url import parse_url
     from kombu.utils.uuid import uuid
@@ -23,10 +24,10 @@ VERSION = version_info = tuple(int(part) for part in __version__.split("."))
 _HOMES = {
     "BrokerConnection": "kombu.connection",
     "Connection": "kombu.connection",
-    "Consumer": "kombu.messaging",
+    "Consumer": "kombu.consumer",
     "Exchange": "kombu.entity",
     "Message": "kombu.message",
-    "Producer": "kombu.messaging",
+    "Producer": "kombu.producer",
     "Queue": "kombu.entity",
     "binding": "kombu.entity",
     "disable_insecure_serializers": "kombu.serialization",

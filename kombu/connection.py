@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any, Self
 
+from kombu.consumer import Consumer
 from kombu.entity import Queue
 from kombu.exceptions import ConnectionError, InvalidURL, OperationalError
-from kombu.messaging import Consumer, Producer
+from kombu.producer import Producer
 from kombu.retry import RetryPolicy, retry
 from kombu.transport import get_transport_cls
 from kombu.transport.base import Address, Channel, Transport, TransportConnection

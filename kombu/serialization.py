@@ -8,14 +8,13 @@ a consumer's ``accept=["json", "pickle"]``, or :func:`enable_insecure_serializer
 from __future__ import annotations
 
 import codecs
-import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
+from kombu import formats
 from kombu.exceptions import ContentDisallowed, DecodeError, EncodeError, KombuError, SerializerNotInstalled
+from kombu.formats import pickle_protocol
 from kombu.utils import json
 
 __all__ = [
@@ -52,9 +51,6 @@ TRUSTED_CONTENT = frozenset({"application/data", "application/octet-stream", "ap
 DEFAULT_SERIALIZER = "json"
 INSECURE_SERIALIZERS = ("pickle", "yaml", "msgpack")
 PLUGIN_GROUP = "kombu.serializers"
-
-pickle_protocol = int(os.environ.get("PICKLE_PROTOCOL", "4"))
-"""The pickle protocol that is written."""
 
 _BINARY = frozenset({"binary", "ascii-8bit"})
 _SLOW_CHARSETS = frozenset({"idna", "punycode"})
@@ -285,17 +281,17 @@ def register_json() -> None:
 
 def register_pickle() -> None:
     """Register pickle again, as it was at the start: not enabled."""
-    registry._add(Serializer("pickle", _pickle, _unpickle, "application/x-python-serialize", "binary"))
+    registry._add(Serializer("pickle", formats.pickle, formats.unpickle, "application/x-python-serialize", "binary"))
 
 
 def register_yaml() -> None:
     """Register YAML again, as it was at the start: not enabled, and read by the safe loader only."""
-    registry._add(Serializer("yaml", _dump_yaml, _load_yaml, "application/x-yaml"))
+    registry._add(Serializer("yaml", formats.dump_yaml, formats.load_yaml, "application/x-yaml"))
 
 
 def register_msgpack() -> None:
     """Register MessagePack again, as it was at the start: not enabled."""
-    registry._add(Serializer("msgpack", _pack, _unpack, "application/x-msgpack", "binary"))
+    registry._add(Serializer("msgpack", formats.pack, formats.unpack, "application/x-msgpack", "binary"))
 
 
 def _media_type(content_type: str | None) -> str:
@@ -341,45 +337,6 @@ def _utf8(text: str) -> bytes:
         return text.encode("utf-8")
     except UnicodeEncodeError as exc:
         raise EncodeError(f"the text has no UTF-8 form: {exc}") from exc
-
-
-def _pickle(data: object) -> bytes:
-    import pickle
-
-    return pickle.dumps(data, protocol=pickle_protocol)
-
-
-def _unpickle(body: bytes) -> object:
-    import pickle
-
-    return pickle.loads(body)  # noqa: S301 - reached only after an explicit yes
-
-
-def _dump_yaml(data: object) -> str:
-    text: str = _installed("yaml", "yaml").safe_dump(data, allow_unicode=True)
-    return text
-
-
-def _load_yaml(body: str) -> object:
-    data: object = _installed("yaml", "yaml").safe_load(body)
-    return data
-
-
-def _pack(data: object) -> bytes:
-    body: bytes = _installed("msgpack", "msgpack").packb(data, use_bin_type=True)
-    return body
-
-
-def _unpack(body: bytes) -> object:
-    data: object = _installed("msgpack", "msgpack").unpackb(body, raw=False, strict_map_key=False)
-    return data
-
-
-def _installed(module: str, extra: str) -> ModuleType:
-    try:
-        return import_module(module)
-    except ImportError as exc:
-        raise SerializerNotInstalled(f"this serializer needs a package: pip install 'kombu[{extra}]'") from exc
 
 
 registry = SerializerRegistry()

@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connections
 
 from kombu.connection import Connection
+from kombu.consumer import Consumer
 from kombu.exceptions import (
     DecodeError,
     LeaseLost,
@@ -21,7 +22,6 @@ from kombu.exceptions import (
     SerializerNotInstalled,
 )
 from kombu.message import Message
-from kombu.messaging import Consumer
 from kombu.retry import RetryPolicy
 from kombu_django import inbox
 from kombu_django.conf import Config

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kombu.entity import Exchange
-from kombu.messaging import Producer
+from kombu.producer import Producer
 from kombu.transport.base import Publication
 from kombu_django import outbox
 from kombu_django.conf import DEFAULT_ALIAS, get_config
@@ -29,7 +29,7 @@ def publish(
     kept with it, to find it by). With ``OUTBOX: False`` another broker is published to at once, whatever becomes
     of the transaction.
 
-    ``options`` are those of :meth:`kombu.messaging.Producer.publish`: ``delay``, ``expiration``, ``priority``,
+    ``options`` are those of :meth:`kombu.producer.Producer.publish`: ``delay``, ``expiration``, ``priority``,
     ``headers``, ``serializer``, ``mandatory``, ``message_id``, … Raises
     :class:`~kombu.exceptions.EncodeError` for a body that cannot be serialised,
     :class:`~kombu.exceptions.NotFound` for an exchange that nobody declared, and
