@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import django
+from django.core.exceptions import AppRegistryNotReady, ImproperlyConfigured
 
-from kombu.exceptions import InvalidURL
+from kombu.exceptions import InvalidURL, OperationalError
 from kombu.transport.virtual import Transport as VirtualTransport
 from kombu.transport.virtual.store import Store
 from kombu_django.conf import DEFAULT_ALIAS
@@ -19,8 +20,14 @@ class Transport(VirtualTransport):
     def make_store(self) -> Store:
         from django.db import connections
 
-        from kombu_django.store import DjangoStore
-
+        try:
+            from kombu_django.store import DjangoStore
+        except (ImproperlyConfigured, AppRegistryNotReady) as exc:
+            raise OperationalError(
+                "django:// before Django is set up: set DJANGO_SETTINGS_MODULE and call django.setup()"
+            ) from exc
+        except RuntimeError as exc:  # what Django says of a model whose app is not installed
+            raise OperationalError("django:// needs 'kombu_django' in settings.INSTALLED_APPS") from exc
         alias = self.address.hostname or DEFAULT_ALIAS
         if alias not in connections:
             known = ", ".join(sorted(connections))
