@@ -15,6 +15,8 @@ import pytest
 
 from tests import servers
 
+pytest_plugins = ["tests.memory", "tests.watched", "tests.shop"]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"

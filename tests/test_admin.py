@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html import unescape
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
-from django.http import HttpResponse
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
@@ -20,6 +18,7 @@ from kombu_django.models import Outbox, Worker
 from kombu_django.models import Queue as QueueRow
 from kombu_django.store import DjangoStore
 from tests.flows import carry, consume, waiting
+from tests.pages import act, actions, cells, listing, logged_in, shown, staff, text
 
 shop = Exchange("shop", "topic")
 HOSTILE = "<script>alert('x')</script>"
@@ -285,59 +284,6 @@ def test_workers_are_shown_while_they_run(root: Client, orders: list[Any]) -> No
 
 def order(what: object, **options: Any) -> None:
     publish(what, exchange="shop", routing_key="order.created", **options)
-
-
-def logged_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-def staff(*permissions: str) -> Client:
-    """The browser of somebody with these permissions on the library's tables."""
-    user = User.objects.create_user(f"staff{User.objects.count()}", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return logged_in(user)
-
-
-def listing(model: str) -> str:
-    return reverse(f"admin:kombu_django_{model}_changelist")
-
-
-def shown(row: Any) -> str:
-    return reverse(f"admin:kombu_django_{row._meta.model_name}_change", args=[row.pk])
-
-
-def act(client: Client, action: str, *rows: Any) -> HttpResponse:
-    """Choose the rows and an action of their page; answers the page after it."""
-    chosen = {"action": action, "_selected_action": [str(row.pk) for row in rows]}
-    return client.post(listing(rows[0]._meta.model_name), chosen, follow=True)
-
-
-def actions(client: Client, model: str) -> set[str]:
-    page = client.get(listing(model)).content.decode()
-    options = re.search(r'<select name="action".*?</select>', page, re.DOTALL)
-    return set(re.findall(r'<option value="(\w+)"', options[0])) if options else set()
-
-
-def text(page: HttpResponse) -> str:
-    """What the page says, as its reader sees it."""
-    return unescape(re.sub(r"<[^>]*>", "", page.content.decode()))
-
-
-def cells(page: HttpResponse, *columns: str) -> dict[str, list[str]]:
-    """These columns of a list, for each row by what its first column says."""
-    found = {}
-    for row in re.findall(r"<tr>(.*?)</tr>", page.content.decode(), re.DOTALL):
-        first = re.search(r'<th class="field-[^>]*>(.*?)</th>', row, re.DOTALL)
-        if first:
-            each = [re.search(rf'<td class="field-{name}[^>]*>(.*?)</td>', row, re.DOTALL) for name in columns]
-            found[_words(first[1])] = [_words(cell[1]) if cell else "" for cell in each]
-    return found
-
-
-def _words(html: str) -> str:
-    return unescape(re.sub(r"<[^>]*>", "", html)).strip()
 
 
 def everything() -> list[list[dict[str, object]]]:

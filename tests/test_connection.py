@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from kombu import BrokerConnection, Connection, Consumer, Exchange, Message, Producer, Queue
-from kombu.exceptions import (
-    ChannelError,
-    InvalidURL,
-    KombuError,
-    MissingDriver,
-    NotBoundError,
-    OperationalError,
-    UnknownTransport,
-)
-from kombu.transport import get_transport_cls, resolve_transport
+from kombu.exceptions import ChannelError, InvalidURL, NotBoundError, OperationalError, UnknownTransport
 from kombu.transport.base import Address, TransportConnection
-from kombu.transport.memory import MemoryStore
 from kombu.transport.memory import Transport as Memory
 from kombu.transport.virtual.connection import VirtualConnection
 
@@ -41,23 +26,6 @@ class Waking(Memory):
         if self.attempts <= self.refusals:
             raise OperationalError(f"attempt {self.attempts} failed")
         return super().establish_connection()
-
-
-class NotATransport:
-    """Named by mistake."""
-
-
-@pytest.fixture
-def name() -> Iterator[str]:
-    name = uuid4().hex
-    yield name
-    MemoryStore.reset(name)
-
-
-@pytest.fixture
-def connection(name: str) -> Iterator[Connection]:
-    with Connection(f"memory://{name}") as connection:
-        yield connection
 
 
 def waking(refusals: int) -> type[Waking]:
@@ -136,70 +104,6 @@ def test_a_url_that_means_nothing_is_refused_at_once(url: str) -> None:
 def test_a_time_that_is_none_is_refused_at_once(query: str) -> None:
     with pytest.raises(InvalidURL, match=query.partition("=")[0]):
         Connection(f"memory://x?{query}")
-
-
-def test_an_unknown_scheme_names_what_is_close_and_what_there_is() -> None:
-    with pytest.raises(UnknownTransport, match=r"'memry'.*did you mean 'memory'.*django, memory"):
-        Connection("memry://").connect()
-    with pytest.raises(UnknownTransport, match=r"'smoke-signals': installed are .*memory"):
-        get_transport_cls("smoke-signals")
-
-
-def test_a_transport_may_be_named_by_its_place() -> None:
-    assert resolve_transport("kombu.transport.memory:Transport") is Memory
-    assert Connection("kombu.transport.memory.Transport://x").get_transport_cls() is Memory
-    assert Connection("x", transport="kombu.transport.memory:Transport").get_transport_cls() is Memory
-
-
-@pytest.mark.parametrize(
-    "place",
-    ["kombu.no_such_module:Transport", "kombu.transport.memory:NoSuchClass", f"{__name__}:NotATransport", "no.where:T"],
-)
-def test_a_place_without_a_transport_is_named(place: str) -> None:
-    with pytest.raises(UnknownTransport) as raised:
-        resolve_transport(place)
-    assert place in str(raised.value)
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Puts a distribution onto ``sys.path`` with a transport ``carrier`` whose module has this source."""
-
-    def install(distribution: str, source: str) -> None:
-        info = tmp_path / f"{distribution.replace('-', '_')}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text("[kombu.transports]\ncarrier = carrier_pigeon:Transport [pigeons]\n")
-        (tmp_path / "carrier_pigeon.py").write_text(source)
-        monkeypatch.syspath_prepend(tmp_path)
-        importlib.invalidate_caches()
-
-    yield install
-    sys.modules.pop("carrier_pigeon", None)
-
-
-@pytest.mark.parametrize("distribution", ["kombu", "acme-kombu"])
-def test_a_missing_driver_says_what_to_install(distribution: str, install: Callable[..., None]) -> None:
-    install(distribution, "import pigeon_driver\n")
-    with pytest.raises(MissingDriver) as raised:
-        Connection("carrier://coop").connect()
-    assert "'pigeon_driver'" in str(raised.value)
-    assert f"pip install '{distribution}[pigeons]'" in str(raised.value)
-
-
-def test_a_transport_of_another_distribution_is_found(install: Callable[..., None], name: str) -> None:
-    install("acme-kombu", "from kombu.transport.memory import Transport\n")
-    with Connection(f"carrier://{name}") as connection:
-        assert orders(connection).declare() == "orders"
-
-
-@pytest.mark.parametrize(
-    "source", ["from os import no_such_function\n", "import kombu_no_such_package\n", "Transport = 5\n", ""]
-)
-def test_a_transport_that_does_not_load_is_an_error_of_ours(source: str, install: Callable[..., None]) -> None:
-    install("acme-kombu", source)
-    with pytest.raises(KombuError, match=r"carrier"):
-        Connection("carrier://coop").connect()
 
 
 @pytest.mark.parametrize(

@@ -2,57 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from kombu import Connection, Consumer, Message, Queue
-from kombu.exceptions import (
-    ContentDisallowed,
-    DecodeError,
-    KombuError,
-    MessageStateError,
-    NotFound,
-    NotSupported,
-    PreconditionFailed,
-)
-from kombu.transport.memory import MemoryStore
-from kombu.transport.virtual.store import Counts, Envelope
+from kombu.exceptions import KombuError, MessageStateError, NotFound, NotSupported, PreconditionFailed
+from tests.memory import PATIENCE, Connect, counts, drain, nothing_comes, publish, take
 
-Connect = Callable[..., Connection]
+pytestmark = pytest.mark.usefixtures("orders_queue")
 
 orders = Queue("orders")
-PATIENCE = 10.0
-"""Seconds that a drain may take before it counts as failed."""
-
-
-@pytest.fixture
-def name() -> Iterator[str]:
-    name = uuid4().hex
-    yield name
-    MemoryStore.reset(name)
-
-
-@pytest.fixture
-def connect(name: str) -> Iterator[Connect]:
-    """Each call opens another connection to the same queues."""
-    with ExitStack() as stack:
-        yield lambda **options: stack.enter_context(Connection(f"memory://{name}", **options))
-
-
-@pytest.fixture
-def connection(connect: Connect) -> Connection:
-    """A connection with the queue ``orders``."""
-    connection = connect()
-    orders(connection).declare()
-    return connection
-
-
-def publish(connection: Connection, *bodies: object, queue: str = "orders", **options: Any) -> None:
-    connection.Producer().publish_many(bodies, routing_key=queue, **options)
 
 
 def consumer(connection: Connection, *queues: Queue, **options: Any) -> tuple[Consumer, list[Message]]:
@@ -63,28 +24,8 @@ def consumer(connection: Connection, *queues: Queue, **options: Any) -> tuple[Co
     return made, seen
 
 
-def drain(connection: Connection, times: int) -> None:
-    for _ in range(times):
-        connection.drain_events(timeout=PATIENCE)
-
-
-def nothing_comes(connection: Connection) -> None:
-    with pytest.raises(TimeoutError):
-        connection.drain_events(timeout=0)
-
-
-def get(connection: Connection, queue: str = "orders") -> Message:
-    message = Queue(queue)(connection).get()
-    assert message is not None
-    return message
-
-
 def payloads(messages: list[Message]) -> list[Any]:
     return [message.payload for message in messages]
-
-
-def counts(name: str, queue: str = "orders") -> Counts:
-    return MemoryStore(name).counts([queue])[queue]
 
 
 def count(message: Message) -> tuple[int, bool]:
@@ -212,7 +153,7 @@ def test_a_rejected_message_is_gone_where_its_queue_names_no_dead_letter_exchang
     connection: Connection, name: str
 ) -> None:
     publish(connection, 1)
-    get(connection).reject()
+    take(connection).reject()
     nothing_comes(connection)
     assert counts(name).total == 0
 
@@ -222,14 +163,14 @@ def test_a_requeued_message_comes_back_redelivered_in_its_place(
     requeue: Callable[[Message], None], connection: Connection
 ) -> None:
     publish(connection, 1, 2)
-    requeue(get(connection))
-    again = get(connection)
+    requeue(take(connection))
+    again = take(connection)
     assert (again.payload, count(again)) == (1, (2, True))
 
 
 def test_a_message_can_be_requeued_for_later(connection: Connection, name: str) -> None:
     publish(connection, 1)
-    message = get(connection)
+    message = take(connection)
     with pytest.raises(PreconditionFailed, match="delay"):
         message.requeue(delay=-1)
     message.requeue(delay=3600)
@@ -243,7 +184,7 @@ def test_a_message_is_settled_once(
     first: Callable[[Message], None], second: Callable[[Message], None], connection: Connection
 ) -> None:
     publish(connection, 1)
-    message = get(connection)
+    message = take(connection)
     first(message)
     assert message.acknowledged
     with pytest.raises(MessageStateError, match="already"):
@@ -291,7 +232,7 @@ def test_closing_gives_back_what_is_not_settled(
     seen[0].ack()
     closing.channel.close() if close == "channel" else connection.close()
     other = connect()
-    assert [(message.payload, count(message)) for message in (get(other), get(other))] == [
+    assert [(message.payload, count(message)) for message in (take(other), take(other))] == [
         (2, (2, True)),
         (3, (1, False)),
     ]
@@ -314,60 +255,13 @@ def test_a_handler_that_raises_leaves_its_message_unsettled(connection: Connecti
     with connection.Consumer(orders, callbacks=[handle]), pytest.raises(ZeroDivisionError):
         connection.drain_events(timeout=PATIENCE)
     connection.close()
-    assert count(get(connect())) == (2, True)
-
-
-def undecodable(connection: Connection) -> None:
-    publish(connection, {"id": 1}, serializer="pickle")
-
-
-def junk(connection: Connection) -> None:
-    publish(connection, b"{", content_type="application/json")
-
-
-@pytest.mark.parametrize(("send", "error"), [(undecodable, ContentDisallowed), (junk, DecodeError)])
-def test_what_cannot_be_decoded_is_raised_and_not_lost(
-    send: Callable[[Connection], None], error: type[Exception], connection: Connection, name: str
-) -> None:
-    send(connection)
-    publish(connection, "good")
-    seen: list[Any] = []
-    with connection.Consumer(orders, callbacks=[lambda body, message: seen.append(body)]):
-        with pytest.raises(error):
-            connection.drain_events(timeout=PATIENCE)
-        drain(connection, 1)
-    assert (seen, counts(name).total) == (["good"], 2)
-
-
-@pytest.mark.parametrize(("send", "error"), [(undecodable, ContentDisallowed), (junk, DecodeError)])
-def test_on_decode_error_is_given_what_cannot_be_decoded(
-    send: Callable[[Connection], None], error: type[Exception], connection: Connection, name: str
-) -> None:
-    def refuse(message: Message, error: Exception) -> None:
-        errors.append(error)
-        message.reject()
-
-    errors: list[Exception] = []
-    send(connection)
-    with connection.Consumer(orders, callbacks=[print], on_decode_error=refuse):
-        drain(connection, 1)
-        nothing_comes(connection)
-    assert [type(each) for each in errors] == [error]
-    assert counts(name).total == 0
-
-
-def test_a_consumer_decodes_what_it_accepts(connection: Connection) -> None:
-    undecodable(connection)
-    seen: list[Any] = []
-    with connection.Consumer(orders, callbacks=[lambda body, message: seen.append(body)], accept=["pickle"]):
-        drain(connection, 1)
-    assert seen == [{"id": 1}]
+    assert count(take(connect())) == (2, True)
 
 
 def test_get_answers_one_message_or_none(connection: Connection, name: str) -> None:
     queue = orders(connection)
     assert queue.get() is None
-    undecodable(connection)
+    publish(connection, {"id": 1}, serializer="pickle")
     message = queue.get(accept=["pickle"])
     assert message is not None
     assert message.payload == {"id": 1}
@@ -408,36 +302,3 @@ def test_a_consumer_whose_queue_is_deleted_under_it_is_told(connection: Connecti
 def test_a_prefetch_that_is_not_kept_is_refused(options: dict[str, Any], connection: Connection) -> None:
     with pytest.raises(NotSupported):
         connection.channel().basic_qos(**options)
-
-
-FOREIGN = [
-    "not json",
-    "",
-    "null",
-    "[]",
-    '{"task": "other"}',
-    '{"exchange": "", "routing_key": "", "properties": 7}',
-    '{"exchange": "", "routing_key": "", "properties": {"headers": ["a"]}}',
-    '{"exchange": "", "routing_key": "", "properties": {"headers": "text"}}',
-    '{"exchange": "", "routing_key": "", "properties": {"content_type": 5}}',
-    '{"exchange": "", "routing_key": "", "properties": {"content_encoding": 5}}',
-    '{"exchange": "", "routing_key": "", "properties": {"headers": {"compression": 5}}}',
-    '{"exchange": null, "routing_key": 5, "properties": {}}',
-]
-
-
-@pytest.mark.parametrize("head", FOREIGN)
-def test_a_message_that_another_program_stored_is_delivered_and_can_be_settled(
-    head: str, connection: Connection, name: str
-) -> None:
-    MemoryStore(name).put([("orders", Envelope(head=head, body=b"raw"))])
-    message = get(connection)
-    assert (message.body, message.delivery_info["queue"]) == (b"raw", "orders")
-    assert isinstance(message.headers, Mapping)
-    try:
-        assert message.payload in ("raw", b"raw")
-    except KombuError as refused:
-        assert str(refused)  # noqa: PT017 - either answer will do, another kind of error will not
-    message.reject()
-    nothing_comes(connection)
-    assert counts(name).total == 0

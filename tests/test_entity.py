@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -25,24 +24,6 @@ orders = Queue(
     queue_arguments={"x-delivery-limit": 3},
     max_priority=5,
 )
-
-
-@pytest.fixture
-def name() -> Iterator[str]:
-    name = uuid4().hex
-    yield name
-    MemoryStore.reset(name)
-
-
-@pytest.fixture
-def connection(name: str) -> Iterator[Connection]:
-    with Connection(f"memory://{name}") as connection:
-        yield connection
-
-
-@pytest.fixture
-def store(name: str) -> MemoryStore:
-    return MemoryStore(name)
 
 
 def through_pickle(entity: Any) -> Any:

@@ -2,107 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import chain, repeat
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
-from kombu import Connection, Consumer, Exchange, Message, Producer, Queue
-from kombu.exceptions import (
-    ConnectionError,
-    EncodeError,
-    KombuError,
-    MessageReturned,
-    NotFound,
-    NotSupported,
-    OperationalError,
-    PreconditionFailed,
-)
+from kombu import Connection, Exchange, Producer, Queue
+from kombu.exceptions import MessageReturned, NotFound
 from kombu.transport.base import Publication
 from kombu.transport.memory import MemoryStore
-from kombu.transport.virtual import Transport
-from kombu.transport.virtual.store import Counts, Envelope
-
-Connect = Callable[..., Connection]
-
-shop = Exchange("shop", "topic")
-orders = Queue("orders", shop, routing_key="order.*")
-AT_ONCE = {"interval_start": 0, "interval_step": 0}
-
-
-class Refusing(MemoryStore):
-    """Refuses so many puts, then works; a handle may also be broken for good, as a lost connection is."""
-
-    refusals = 0
-    broken = False
-
-    def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
-        if self.broken:
-            raise ConnectionError("the connection is lost")
-        if self.refusals:
-            type(self).refusals -= 1
-            raise OperationalError("the disk is full")
-        super().put(items, version)
-
-
-@pytest.fixture
-def name() -> Iterator[str]:
-    name = uuid4().hex
-    yield name
-    MemoryStore.reset(name)
-
-
-@pytest.fixture
-def connect(name: str) -> Iterator[Connect]:
-    """Each call opens another connection to the same queues."""
-    with ExitStack() as stack:
-        yield lambda **options: stack.enter_context(Connection(f"memory://{name}", **options))
-
-
-@pytest.fixture
-def connection(connect: Connect) -> Connection:
-    """A connection that has declared ``orders``."""
-    connection = connect()
-    orders(connection).declare()
-    return connection
-
-
-@pytest.fixture
-def producer(connection: Connection) -> Producer:
-    return connection.Producer(exchange=shop, routing_key="order.new")
-
-
-def taken(connection: Connection, queue: str = "orders", **options: Any) -> list[Message]:
-    """All that is ready in a queue."""
-    bound = Queue(queue)(connection)
-    return list(iter(lambda: bound.get(no_ack=True, **options), None))
-
-
-def bodies(connection: Connection, queue: str = "orders") -> list[Any]:
-    return [message.payload for message in taken(connection, queue)]
-
-
-def counts(name: str, queue: str = "orders") -> Counts:
-    return MemoryStore(name).counts([queue])[queue]
-
-
-def refusing(name: str, refusals: int, broken_handles: int = 0) -> type[Transport]:
-    class Store(Refusing):
-        pass
-
-    class RefusingTransport(Transport):
-        def make_store(self) -> Store:
-            store = Store(name)
-            store.broken = next(broken)
-            return store
-
-    Store.refusals = refusals
-    broken = chain(repeat(True, broken_handles), repeat(False))
-    return RefusingTransport
+from kombu.transport.virtual.store import Envelope
+from tests.memory import Connect, counts, transport_over
+from tests.shop import AT_ONCE, bodies, orders, shop, taken
 
 
 def test_a_published_message_is_in_every_bound_queue(producer: Producer, connect: Connect) -> None:
@@ -128,6 +41,7 @@ def test_a_mandatory_message_that_somebody_wants_is_stored(producer: Producer, c
     assert bodies(connection) == [{"id": 1}]
 
 
+@pytest.mark.usefixtures("open_shop")
 def test_on_return_is_given_what_was_returned(connection: Connection) -> None:
     returned: list[tuple[MessageReturned, Publication]] = []
     producer = Producer(connection, shop, on_return=lambda error, publication: returned.append((error, publication)))
@@ -195,26 +109,6 @@ def test_a_batch_is_stored_in_its_order(producer: Producer, connection: Connecti
     assert bodies(connection) == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(
-    ("bad", "error"),
-    [
-        ({"exchange": "missing"}, NotFound),
-        ({"routing_key": "nobody", "mandatory": True}, MessageReturned),
-        ({"routing_key": "k" * 256}, PreconditionFailed),
-        ({"delay": -1.0}, PreconditionFailed),
-        ({"headers": {"x": object()}}, EncodeError),
-    ],
-)
-def test_one_bad_message_in_a_batch_stores_none(
-    bad: dict[str, Any], error: type[KombuError], producer: Producer, name: str
-) -> None:
-    with pytest.raises(error), producer.batch() as batch:
-        batch.publish("good")
-        batch.publish("bad", **bad)
-        batch.publish("good")
-    assert counts(name).total == 0
-
-
 def test_a_batch_whose_block_raises_is_not_published(producer: Producer, name: str) -> None:
     with pytest.raises(ZeroDivisionError), producer.batch() as batch:
         batch.publish("a")
@@ -239,13 +133,6 @@ def test_a_delayed_message_waits(producer: Producer, name: str) -> None:
     assert (counts(name).ready, counts(name).delayed) == (0, 1)
 
 
-@pytest.mark.parametrize("delay", [-0.1, float("nan"), float("inf")])
-def test_a_delay_that_is_no_time_from_now_is_refused(delay: float, producer: Producer, name: str) -> None:
-    with pytest.raises(PreconditionFailed, match="delay"):
-        producer.publish("x", delay=delay)
-    assert counts(name).total == 0
-
-
 @pytest.mark.parametrize(
     ("expiration", "queue_ttl", "ttl"),
     [(None, None, None), (1.5, None, 1.5), (None, 2000, 2.0), (1.5, 2000, 1.5), (3, 2000, 2.0), (0, 2000, 0.0)],
@@ -260,22 +147,11 @@ def test_a_message_lives_as_long_as_the_shorter_of_its_own_and_its_queues_time(
             seen.extend(envelope.ttl for _, envelope in items)
             super().put(items, version)
 
-    class Watched(Transport):
-        def make_store(self) -> Store:
-            return Store(name)
-
     arguments = {} if queue_ttl is None else {"x-message-ttl": queue_ttl}
-    connection = connect(transport=Watched)
+    connection = connect(transport=transport_over(lambda: Store(name)))
     Queue("brief", queue_arguments=arguments)(connection).declare()
     connection.Producer().publish("x", routing_key="brief", expiration=expiration)
     assert seen[-1] == ttl
-
-
-@pytest.mark.parametrize("expiration", [-1, float("nan"), float("inf")])
-def test_an_expiration_that_is_no_time_from_now_is_refused(expiration: float, producer: Producer, name: str) -> None:
-    with pytest.raises(KombuError, match="expiration"):
-        producer.publish("x", expiration=expiration)
-    assert counts(name).total == 0
 
 
 def test_a_higher_priority_comes_first_and_none_is_above_the_queues(connection: Connection) -> None:
@@ -325,18 +201,6 @@ def test_reply_to_may_be_a_queue(producer: Producer, connection: Connection) -> 
     assert taken(connection)[0].properties["reply_to"] == "answers"
 
 
-def test_an_unknown_property_is_a_type_error(producer: Producer, name: str) -> None:
-    with pytest.raises(TypeError, match="correlationid"):
-        producer.publish("x", correlationid="typo")
-    assert counts(name).total == 0
-
-
-def test_immediate_is_refused(producer: Producer, name: str) -> None:
-    with pytest.raises(NotSupported, match="immediate"):
-        producer.publish("x", immediate=True)
-    assert counts(name).total == 0
-
-
 @pytest.mark.parametrize("body", [b"\x00\xff" * 1000, "größe" * 1000, {"id": 1}])
 def test_a_compressed_body_arrives_as_it_was(body: object, producer: Producer, connection: Connection) -> None:
     producer.publish(body, compression="bzip2")
@@ -344,30 +208,6 @@ def test_a_compressed_body_arrives_as_it_was(body: object, producer: Producer, c
     assert message.headers["compression"] == "application/x-bz2"
     assert str(message.body)[:6] == "b'BZh9"
     assert message.payload == body
-
-
-def test_a_body_that_cannot_be_sent_is_refused_naming_the_place(producer: Producer, name: str) -> None:
-    with pytest.raises(EncodeError, match=r"\$\.items\[1\]\.price"):
-        producer.publish({"items": [{"price": 1}, {"price": object()}]})
-    assert counts(name).total == 0
-
-
-@pytest.mark.parametrize(
-    ("body", "described"),
-    [
-        ({"id": 1}, {"content_type": "application/json"}),
-        (None, {"content_type": "text/plain"}),
-        ("ü", {"content_type": "text/plain", "content_encoding": "ascii"}),
-        ("x", {"content_type": "text/plain", "content_encoding": "no-such-charset"}),
-        ("\ud800", {"content_type": "text/plain"}),
-    ],
-)
-def test_a_body_that_is_not_what_its_description_says_is_refused(
-    body: object, described: dict[str, Any], producer: Producer, name: str
-) -> None:
-    with pytest.raises(EncodeError):
-        producer.publish(body, **described)
-    assert counts(name).total == 0
 
 
 def test_a_body_with_a_content_type_is_sent_as_it_is(producer: Producer, connection: Connection) -> None:
@@ -378,62 +218,3 @@ def test_a_body_with_a_content_type_is_sent_as_it_is(producer: Producer, connect
     first, second = taken(connection)
     assert (first.content_type, first.body) == ("application/xml", b"<order/>")
     assert (second.body, second.payload) == ("größe".encode("latin-1"), "größe")
-
-
-def test_without_retry_the_first_error_is_the_callers(connect: Connect, connection: Connection, name: str) -> None:
-    producer = connect(transport=refusing(name, 1)).Producer(exchange=shop, routing_key="order.new")
-    with pytest.raises(OperationalError, match="disk is full"):
-        producer.publish("x")
-    assert counts(name).total == 0
-    producer.publish("y")
-    assert bodies(connection) == ["y"]
-
-
-def test_with_retry_it_goes_on_until_the_broker_takes_it(connect: Connect, connection: Connection, name: str) -> None:
-    producer = connect(transport=refusing(name, 3)).Producer(exchange=shop, routing_key="order.new")
-    producer.publish("x", retry=True, retry_policy=AT_ONCE)
-    assert bodies(connection) == ["x"]
-
-
-def test_with_retry_a_lost_connection_is_replaced(connect: Connect, connection: Connection, name: str) -> None:
-    producer = connect(transport=refusing(name, 0, broken_handles=2)).Producer(exchange=shop, routing_key="order.new")
-    producer.publish("x", retry=True, retry_policy={**AT_ONCE, "max_retries": 2})
-    assert bodies(connection) == ["x"]
-
-
-def test_with_retry_a_function_is_asked_for_another_channel(
-    connect: Connect, connection: Connection, name: str
-) -> None:
-    lossy = refusing(name, 0, broken_handles=2)
-    producer = Producer(lambda: connect(transport=lossy).channel(), shop, "order.new")
-    producer.publish("x", retry=True, retry_policy={**AT_ONCE, "max_retries": 2})
-    assert bodies(connection) == ["x"]
-
-
-@pytest.mark.parametrize(("refusals", "broken_handles"), [(1, 0), (0, 1)], ids=["refused", "lost"])
-def test_a_retry_does_not_silence_the_consumers_of_the_same_connection(
-    refusals: int, broken_handles: int, connect: Connect, connection: Connection, name: str
-) -> None:
-    shared = connect(transport=refusing(name, refusals, broken_handles))
-    seen: list[Message] = []
-    with Consumer(shared.channel(), orders, on_message=seen.append):
-        shared.Producer(exchange=shop).publish("x", "order.new", retry=True, retry_policy=AT_ONCE)
-        with suppress(KombuError):  # an error would do as well: the caller then knows
-            shared.drain_events(timeout=0)
-            assert [message.payload for message in seen] == ["x"]
-
-
-@pytest.mark.parametrize("limits", [{"retry_policy": {**AT_ONCE, "max_retries": 2}}, {"timeout": 0.0}])
-def test_retries_end_with_the_last_error(
-    limits: dict[str, Any], connect: Connect, connection: Connection, name: str
-) -> None:
-    producer = connect(transport=refusing(name, 1000)).Producer(exchange=shop, routing_key="order.new")
-    with pytest.raises(OperationalError, match="disk is full"):
-        producer.publish("x", retry=True, **limits)
-    assert counts(name).total == 0
-
-
-def test_a_refusal_is_not_tried_again(connect: Connect, connection: Connection, name: str) -> None:
-    producer = connect().Producer(exchange=shop)
-    with pytest.raises(MessageReturned):
-        producer.publish("x", routing_key="nobody", mandatory=True, retry=True)
