@@ -284,7 +284,7 @@ def test_a_consumer_of_a_missing_queue_is_told(connection: Connection, connect: 
 
 
 def test_a_consumer_whose_queue_is_deleted_under_it_is_told(connection: Connection, connect: Connect) -> None:
-    consuming, seen = consumer(connection, Queue("orders"), Queue("others"))
+    _, seen = consumer(connection, Queue("orders"), Queue("others"))
     publish(connection, 1)
     connection.drain_events(timeout=0)
     Queue("orders")(connect()).delete()
@@ -293,7 +293,20 @@ def test_a_consumer_whose_queue_is_deleted_under_it_is_told(connection: Connecti
     publish(connection, 2, queue="others")
     connection.drain_events(timeout=0)
     assert [message.payload for message in seen] == [1, 2]
-    consuming.cancel()
+
+
+def test_a_consumer_that_ended_with_its_queue_can_be_cancelled_beside_a_new_one(
+    connection: Connection, connect: Connect
+) -> None:
+    ended, _ = consumer(connection, Queue("orders"))
+    Queue("orders")(connect()).delete()
+    with pytest.raises(NotFound):
+        connection.drain_events(timeout=10)
+    _, seen = consumer(connection, Queue("orders"))
+    ended.cancel()
+    publish(connection, 1)
+    connection.drain_events(timeout=0)
+    assert [message.payload for message in seen] == [1]
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,8 @@ class Drain:
     def unsubscribe(self, subscription: Subscription) -> None:
         """End one consumer; what waits goes to the queue's other consumers, or back if there are none."""
         line = self._lines.get(subscription.queue)
-        if line is None:
-            return
+        if line is None or subscription not in line.consumers:
+            return  # it ended before, with its queue
         line.consumers.remove(subscription)
         if not line.consumers:
             self._close_line(subscription.queue)
