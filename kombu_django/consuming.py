@@ -97,7 +97,7 @@ class Worker:
                 on_ready()
                 try:
                     while not self._stop and connection.connected:
-                        failures = self._drain(connection, presence, failures)
+                        failures = self._drain(connection, consumers, presence, failures)
                 except NotFound as exc:
                     logger.warning("%s: declaring again: %s", self.config.alias, exc)
                 for consumer in consumers:
@@ -114,8 +114,11 @@ class Worker:
         consumer.consume()
         return consumer
 
-    def _drain(self, connection: Connection, presence: Presence, failures: int) -> int:
-        """One message or one tick; the answer is how often in a row a database or broker has failed."""
+    def _drain(self, connection: Connection, consumers: Sequence[Consumer], presence: Presence, failures: int) -> int:
+        """One message or one tick; the answer is how often in a row a database or broker has failed.
+
+        No handler runs when an error comes out of here, so whatever is unsettled then goes back to its queue.
+        """
         try:
             presence.renew()
             connection.drain_events(timeout=self._tick)
@@ -126,8 +129,16 @@ class Worker:
             pause = _BACKOFF.delay(failures + 1)
             logger.warning("%s: trying again in %.1f s: %s", self.config.alias, pause, exc)
             self._pause(pause)
+            self._give_back(consumers)
             return failures + 1
         return 0
+
+    def _give_back(self, consumers: Sequence[Consumer]) -> None:
+        for consumer in consumers:
+            try:
+                consumer.recover()
+            except OperationalError as exc:
+                logger.warning("%s: given back with the next batch: %s", self.config.alias, exc)
 
     def _pause(self, seconds: float) -> None:
         """Sleep in ticks, so that a signal to stop is heard."""

@@ -57,13 +57,15 @@ def _has(topology: Topology, queue: Queue) -> bool:
     existing = topology.queues.get(queue.name)
     if existing is None or existing.arguments != queue.arguments:
         return False
-    bound = {(b.source, b.routing_key) for b in topology.bindings if b.destination == queue.name and not b.to_exchange}
-    return all(source in bound and source[0] in topology.exchanges for source in _sources(queue))
+    here = [b for b in topology.bindings if b.destination == queue.name and not b.to_exchange]
+    bound = [(b.source, b.routing_key, dict(b.arguments)) for b in here]
+    return all(source in bound and topology.exchange(source[0]) is not None for source in _sources(queue))
 
 
-def _sources(queue: Queue) -> Iterator[tuple[str, str]]:
+def _sources(queue: Queue) -> Iterator[tuple[str, str, dict[str, object]]]:
+    """Exchange, routing key and arguments of each binding that the queue is to have."""
     if isinstance(queue.exchange, Exchange) and queue.exchange.name:
-        yield queue.exchange.name, queue.routing_key
+        yield queue.exchange.name, queue.routing_key, queue.binding_arguments
     for binding in queue.bindings:
         if binding.exchange is not None and binding.exchange.name:
-            yield binding.exchange.name, binding.routing_key
+            yield binding.exchange.name, binding.routing_key, binding.arguments

@@ -11,7 +11,7 @@ from django.db import connections
 from kombu.exceptions import ChannelError, KombuError, OperationalError, SerializationError
 from kombu.retry import RetryPolicy
 from kombu.transport.base import Channel
-from kombu.transport.virtual import Options
+from kombu.transport.virtual.options import Options, read_options
 from kombu_django import outbox
 from kombu_django.conf import Config
 from kombu_django.connections import Link
@@ -91,5 +91,4 @@ class Relay:
 
 
 def _lease(config: Config) -> float:
-    lease = config.transport_options.get("lease", Options().lease)
-    return float(lease) if isinstance(lease, int | float) else Options().lease
+    return read_options({"lease": config.transport_options.get("lease", Options().lease)}).lease

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import pytest
 
 from kombu import Exchange, Message, Producer, Queue
+from kombu.exceptions import OperationalError
 from kombu.retry import RetryPolicy
 from kombu.transport.base import Content
 from kombu.transport.virtual.head import Head, decode_head
@@ -163,3 +165,21 @@ def test_a_queue_that_is_deleted_under_its_consumer_is_declared_again() -> None:
     bodies = iter(["first", "second"])
     worker.run(lambda: publish(next(bodies), exchange="shop", routing_key="order.created"))
     assert seen == ["first", "second"]
+
+
+def test_a_message_that_could_not_be_settled_for_an_error_is_handled_again_by_the_same_worker() -> None:
+    """Else the live process would renew its lease for ever, and nobody would get it."""
+
+    class FailsOnce(RetryPolicy):
+        failures: ClassVar[list[str]] = ["the database is away"]
+
+        def delay(self, attempt: int, random: Callable[[], float] = lambda: 0.0) -> float:
+            if self.failures:
+                raise OperationalError(self.failures.pop())
+            return 3600.0
+
+    seen = orders(backoff=FailsOnce())
+    publish("bad", exchange="shop", routing_key="order.created")
+    consumed = consume()
+    assert seen == ["bad", "bad"]
+    assert consumed.retried == 1

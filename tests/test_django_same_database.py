@@ -11,11 +11,12 @@ from kombu import Exchange, Message, Queue
 from kombu.exceptions import EncodeError, MessageReturned, NotFound
 from kombu_django import consumer, publish
 from kombu_django.conf import get_config
-from kombu_django.connections import connect
+from kombu_django.connections import close_all, connect
 from kombu_django.models import Binding, Inbox, Worker
 from kombu_django.models import Exchange as ExchangeRow
 from kombu_django.models import Message as Row
 from kombu_django.models import Queue as QueueRow
+from kombu_django.registry import registry
 from tests.flows import consume, waiting
 
 pytestmark = pytest.mark.usefixtures("tables", "registered")
@@ -251,3 +252,25 @@ def effect(text: str) -> None:
 
 def effects() -> list[str]:
     return list(Inbox.objects.filter(queue="effect").values_list("message_id", flat=True))
+
+
+def test_bindings_that_differ_only_in_their_arguments_are_all_declared() -> None:
+    """The first is there already, as from the version of the code before: the second must not be missed."""
+    files = Exchange("files", "headers")
+    pdf, zipped = (files.binding(arguments={"type": kind}) for kind in ("pdf", "zip"))
+    seen: list[Any] = []
+
+    @consumer(Queue("archive", bindings=[pdf]))
+    def before(body: Any, message: Message) -> None: ...
+
+    publish("old", exchange="files", headers={"type": "pdf"})
+    registry.clear()
+    close_all()
+
+    @consumer(Queue("archive", bindings=[pdf, zipped]))
+    def handle(body: Any, message: Message) -> None:
+        seen.append(body)
+
+    publish("new", exchange="files", headers={"type": "zip"})
+    consume()
+    assert seen == ["old", "new"]

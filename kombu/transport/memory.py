@@ -43,7 +43,6 @@ CAPABILITIES = Capabilities(
         }
     ),
     max_batch=1000,
-    shared=False,
 )
 
 

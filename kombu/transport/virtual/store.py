@@ -32,9 +32,9 @@ class Capabilities:
     """What a store can keep; what it cannot is refused when it is declared or published.
 
     ``queue_arguments`` are the ``x-`` arguments that queues may be declared with. ``max_delay`` and
-    ``max_body`` are seconds and bytes, None meaning no limit. ``shared`` tells whether other processes
-    see the same queues, ``atomic_put`` whether a batch is stored as a whole or not at all. ``max_batch`` is how many
-    outcomes or leases one call of ``settle`` or ``extend`` carries at most; ``put`` takes any number.
+    ``max_body`` are seconds and bytes, None meaning no limit. ``atomic_put`` tells whether a batch is stored as a
+    whole or not at all. ``max_batch`` is how many outcomes or leases one call of ``settle`` or ``extend`` carries at
+    most; ``put`` takes any number.
     """
 
     name: str
@@ -44,7 +44,6 @@ class Capabilities:
     max_body: int | None = None
     max_priority: int = 255
     atomic_put: bool = True
-    shared: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

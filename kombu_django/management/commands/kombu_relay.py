@@ -37,11 +37,11 @@ class Command(BaseCommand):
         try:
             for config in chosen:
                 outbox.due_in(config)
+            statistics = Statistics()
+            relays = [Relay(config, statistics) for config in chosen]
         except KombuError as exc:
             raise CommandError(str(exc)) from exc
-        statistics = Statistics()
         self.stopped = False
-        relays = [Relay(config, statistics) for config in chosen]
         with stopped_by_signals(self.stop):
             self.say(f"relaying: {', '.join(config.alias for config in chosen)}")
             while not self.stopped and not (self.round(relays) is False and options["once"]):
