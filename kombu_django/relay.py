@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Event
 
 from django.db import connections
 
@@ -43,6 +44,7 @@ class Relay:
         self.statistics = statistics
         self._link = Link(config)
         self._lease = _lease(config)
+        self._woken = Event()
 
     def step(self) -> bool:
         """Carry one batch; False when there was nothing to take."""
@@ -61,7 +63,7 @@ class Relay:
 
     def wait(self, seconds: float) -> None:
         """Return when there is something to take, after ``seconds`` in any case."""
-        waiting.wait(connections[self.config.database], lambda: outbox.due_in(self.config), seconds)
+        waiting.wait(connections[self.config.database], lambda: outbox.due_in(self.config), seconds, self._woken)
 
     def close(self) -> None:
         self._link.connection.release()

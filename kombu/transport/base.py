@@ -14,6 +14,7 @@ __all__ = [
     "Address",
     "Channel",
     "Content",
+    "Implements",
     "Publication",
     "QueueDeclared",
     "Transport",
@@ -72,7 +73,18 @@ class QueueDeclared(NamedTuple):
     consumer_count: int
 
 
+class Implements(NamedTuple):
+    """What a transport can do beyond the contract. ``exchange_type``: the types of exchanges it has."""
+
+    asynchronous: bool = False
+    exchange_type: frozenset[str] = frozenset({"direct", "topic", "fanout", "headers"})
+    heartbeats: bool = False
+
+
 MessageCallback = Callable[[Message], object]
+CancelCallback = Callable[[str], object]
+"""Called with the tag of a consumer that the broker has ended, because its queue is gone."""
+
 Arguments = Mapping[str, object] | None
 
 
@@ -176,7 +188,9 @@ class Channel(Protocol):
         no_ack: bool = False,
         arguments: Arguments = None,
         nowait: bool = False,
-    ) -> str: ...
+        on_cancel: CancelCallback | None = None,
+    ) -> str:
+        """``on_cancel(tag)`` is called when the queue is deleted under its consumer; without it draining raises."""
 
     def basic_cancel(self, consumer_tag: str, nowait: bool = False) -> None: ...
 
@@ -197,6 +211,9 @@ class Channel(Protocol):
 
     def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False) -> None: ...
 
+    def flow(self, active: bool) -> None:
+        """Stop handing messages to the channel's consumers, or go on (AMQP 0-9-1 channel.flow)."""
+
 
 class TransportConnection(Protocol):
     """One open connection to a broker, whose channels are drained together."""
@@ -213,6 +230,14 @@ class TransportConnection(Protocol):
     def drain_events(self, timeout: float | None = None) -> None:
         """Deliver one message to its consumer; raises ``TimeoutError`` after ``timeout`` seconds without any."""
 
+    def interrupt(self) -> None:
+        """From any thread: let a ``drain_events`` that waits, or else the next one, raise ``TimeoutError`` now."""
+
+    def heartbeat_check(self, rate: int = 2) -> None:
+        """Send and look for heartbeats, ``rate`` times an interval; raises ``ConnectionError`` when two are missed.
+
+        Does nothing where the transport has none, or sends them by itself."""
+
     def close(self) -> None: ...
 
 
@@ -222,6 +247,7 @@ class Transport(ABC):
     driver_type: ClassVar[str] = "N/A"
     driver_name: ClassVar[str] = "N/A"
     default_port: ClassVar[int | None] = None
+    implements: ClassVar[Implements] = Implements()
     connection_errors: ClassVar[tuple[type[Exception], ...]] = ()
     """What a lost connection raises; reconnecting may help."""
     channel_errors: ClassVar[tuple[type[Exception], ...]] = ()

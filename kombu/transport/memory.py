@@ -54,6 +54,7 @@ class MemoryStore:
     def __init__(self, name: str = "", clock: Callable[[], float] = time.monotonic) -> None:
         self._shared = _shared(name)
         self._clock = clock
+        self._woken = False
 
     @staticmethod
     def reset(name: str = "") -> None:
@@ -93,11 +94,17 @@ class MemoryStore:
     def wait(self, queues: Sequence[str], timeout: float) -> None:
         deadline = self._clock() + timeout
         with self._shared.changed:
-            while (remaining := deadline - self._clock()) > 0:
+            while not self._woken and (remaining := deadline - self._clock()) > 0:
                 due = self._shared.next_due(queues) - self._clock()
                 if due <= 0:
                     return
                 self._shared.changed.wait(min(remaining, due))
+            self._woken = False
+
+    def wake(self) -> None:
+        with self._shared.changed:
+            self._woken = True
+            self._shared.changed.notify_all()
 
     def counts(self, queues: Sequence[str]) -> dict[str, Counts]:
         with self._shared.changed:

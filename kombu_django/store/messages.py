@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -62,6 +63,7 @@ class DjangoStore(DjangoTopology):
         super().__init__(alias)
         self._priorities: dict[str, int] = {}
         self._priorities_read = 0.0
+        self._woken = threading.Event()
 
     def open(self) -> None:
         """See that the database answers and has the tables."""
@@ -125,7 +127,10 @@ class DjangoStore(DjangoTopology):
 
     def wait(self, queues: Sequence[str], timeout: float) -> None:
         with translated(self.alias):
-            waiting.wait(connections[self.alias], lambda: self._due_in(self._levels(queues)), timeout)
+            waiting.wait(connections[self.alias], lambda: self._due_in(self._levels(queues)), timeout, self._woken)
+
+    def wake(self) -> None:
+        self._woken.set()
 
     def counts(self, queues: Sequence[str]) -> dict[str, Counts]:
         if not queues:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -15,8 +16,8 @@ _SHORTEST_POLL = 0.005
 _LONGEST_POLL = 0.25
 
 
-def wait(connection: BaseDatabaseWrapper, next_due: Callable[[], float | None], timeout: float) -> None:
-    """Return when something is due, at the latest after ``timeout`` seconds.
+def wait(connection: BaseDatabaseWrapper, next_due: Callable[[], float | None], timeout: float, woken: Event) -> None:
+    """Return when something is due, at once when ``woken`` is set, at the latest after ``timeout`` seconds.
 
     ``next_due()`` asks the database for the seconds until something may be claimed, None when there is nothing.
     """
@@ -31,8 +32,9 @@ def wait(connection: BaseDatabaseWrapper, next_due: Callable[[], float | None], 
         if seen is None:
             until = min(until, time.monotonic() + poll)
             poll = min(poll * 1.5, _LONGEST_POLL)
-        _sleep(connection, seen, until)
-        if time.monotonic() >= deadline:
+        _sleep(connection, seen, until, woken)
+        if woken.is_set() or time.monotonic() >= deadline:
+            woken.clear()
             return
 
 
@@ -48,12 +50,10 @@ def data_version(connection: BaseDatabaseWrapper) -> int | None:
     return int(driver.execute("PRAGMA data_version").fetchone()[0])
 
 
-def _sleep(connection: BaseDatabaseWrapper, seen: int | None, until: float) -> None:
+def _sleep(connection: BaseDatabaseWrapper, seen: int | None, until: float, woken: Event) -> None:
     """Until the time has come, or another connection has committed something."""
     while (remaining := until - time.monotonic()) > 0:
-        if seen is None:
-            time.sleep(remaining)
+        if woken.wait(remaining if seen is None else min(remaining, _LOOK)):
             return
-        time.sleep(min(remaining, _LOOK))
-        if data_version(connection) != seen:
+        if seen is not None and data_version(connection) != seen:
             return

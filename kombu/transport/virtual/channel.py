@@ -17,7 +17,7 @@ from kombu.exceptions import (
     PreconditionFailed,
 )
 from kombu.message import Message
-from kombu.transport.base import Arguments, Content, MessageCallback, Publication, QueueDeclared
+from kombu.transport.base import Arguments, CancelCallback, Content, MessageCallback, Publication, QueueDeclared
 from kombu.transport.virtual import declaring
 from kombu.transport.virtual.drain import Subscription
 from kombu.transport.virtual.head import decode_head
@@ -194,6 +194,7 @@ class Channel:
         no_ack: bool = False,
         arguments: Arguments = None,
         nowait: bool = False,
+        on_cancel: CancelCallback | None = None,
     ) -> str:
         self._open().refresh()
         self._existing_queue(queue)
@@ -247,6 +248,9 @@ class Channel:
         if prefetch_count < 0:
             raise PreconditionFailed(f"prefetch_count={prefetch_count}: how many messages, 0 for the default")
         self._prefetch = prefetch_count or self.connection.prefetch
+
+    def flow(self, active: bool) -> None:
+        raise NotSupported("channel.flow")
 
     def basic_ack(self, delivery_tag: int | str, multiple: bool = False, *, within: object | None = None) -> None:
         self._known(int(delivery_tag))

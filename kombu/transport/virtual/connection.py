@@ -70,6 +70,12 @@ class VirtualConnection:
     def drain_events(self, timeout: float | None = None) -> None:
         self.drain.run(timeout)
 
+    def interrupt(self) -> None:
+        self.drain.interrupt()
+
+    def heartbeat_check(self, rate: int = 2) -> None:
+        """A store has no heartbeats: leases are renewed instead."""
+
     def close(self) -> None:
         """Give back what is held, write what is owed, close the store."""
         if not self._open:

@@ -69,6 +69,12 @@ class Drain:
         self._kept_house = 0.0
         self._lines: dict[str, _Line] = {}
         self._turns: deque[str] = deque()
+        self._interrupted = False
+
+    def interrupt(self) -> None:
+        """From any thread: let :meth:`run` raise ``TimeoutError`` now, or when it is called next."""
+        self._interrupted = True
+        self._store.wake()
 
     def subscribe(self, subscription: Subscription) -> None:
         line = self._lines.get(subscription.queue)
@@ -108,6 +114,9 @@ class Drain:
             self._ledger.flush()
             if self._sort() or self._keep_house() or self._claim():
                 continue
+            if self._interrupted:
+                self._interrupted = False
+                raise TimeoutError("interrupted")
             remaining = _MOST_WAIT if deadline is None else deadline - time.monotonic()
             if remaining <= 0:
                 raise TimeoutError(f"no message within {timeout} seconds")

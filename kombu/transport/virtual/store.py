@@ -197,6 +197,9 @@ class Store(Protocol):
     def wait(self, queues: Sequence[str], timeout: float) -> None:
         """Return early when something may have become claimable. A hint: polling alone must be enough."""
 
+    def wake(self) -> None:
+        """From any thread: let a ``wait`` return now, or the next one at once."""
+
     def counts(self, queues: Sequence[str]) -> dict[str, Counts]:
         """What the queues hold; queues that do not exist are left out."""
 
