@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
-from kombu.abstract import ChannelLike, maybe_channel
+from kombu.abstract import ChannelLike, HasDefaultChannel, maybe_channel
 from kombu.entity import Queue
 from kombu.message import Message
 from kombu.serialization import prepare_accept_content
@@ -22,6 +22,7 @@ class Consumer:
     Each of ``callbacks`` is called with ``(body, message)``; ``on_message(message)`` replaces them and is given
     the message undecoded. A message that cannot be decoded goes to ``on_decode_error(message, error)``; without
     it, the error is raised where the connection is drained and the message stays unsettled, so it is not lost.
+    ``prefetch_count`` is how many unsettled messages it may hold of each queue; None means the channel's.
     ``accept`` lists the serializers or content types that may be decoded; None means those that are enabled.
     """
 
@@ -45,16 +46,21 @@ class Consumer:
         self.on_decode_error = on_decode_error
         self.on_message = on_message
         self.accept = None if accept is None else prepare_accept_content(accept)
+        self.prefetch_count = prefetch_count
         self.tag_prefix = tag_prefix
+        self._source = channel
         self._queues: dict[str, Queue] = {}
         self._tags: dict[str, str] = {}
-        if prefetch_count:
-            self.qos(prefetch_count=prefetch_count)
         for queue in [queues] if isinstance(queues, Queue) else queues or ():
             self.add_queue(queue)
 
     def __repr__(self) -> str:
         return f"<Consumer {', '.join(self._queues)}>"
+
+    @property
+    def connection(self) -> HasDefaultChannel | None:
+        """The connection it was made with; None for one that was made with a channel."""
+        return self._source if isinstance(self._source, HasDefaultChannel) else None
 
     @property
     def queues(self) -> list[Queue]:
@@ -83,6 +89,8 @@ class Consumer:
         wanted = self.no_ack if no_ack is None else no_ack
         for name, queue in self._queues.items():
             if name not in self._tags:
+                if self.prefetch_count is not None:
+                    self.channel.basic_qos(prefetch_count=self.prefetch_count)
                 tag = f"{self.tag_prefix}{uuid()}" if self.tag_prefix else ""
                 self._tags[name] = queue.consume(tag, self._received, no_ack=wanted)
 
@@ -111,8 +119,28 @@ class Consumer:
         return sum(queue.purge() for queue in self._queues.values())
 
     def qos(self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False) -> None:
-        """How many unsettled messages it may hold of each queue; counts for all consumers of its channel."""
+        """How many unsettled messages it may hold of each queue that it begins to consume from now on.
+
+        ``apply_global``: how many all consumers of its channel may hold together, at once and from now on
+        (https://www.rabbitmq.com/docs/consumer-prefetch).
+        """
         self.channel.basic_qos(prefetch_size, prefetch_count, apply_global)
+        if not apply_global:
+            self.prefetch_count = prefetch_count
+
+    def flow(self, active: bool) -> None:
+        """Stop receiving on its channel, or go on; what was not handed out yet goes back to its queue meanwhile."""
+        self.channel.flow(active)
+
+    def revive(self, channel: ChannelLike) -> None:
+        """Go on with another channel: declare its queues there, and consume again from those it consumed from."""
+        consumed = bool(self._tags)
+        self._source, self.channel = channel, maybe_channel(channel)
+        queues, self._queues, self._tags = self.queues, {}, {}
+        for queue in queues:
+            self.add_queue(queue)
+        if consumed:
+            self.consume()
 
     def recover(self, requeue: bool = True) -> None:
         """Put everything that was delivered on its channel and is not settled back."""

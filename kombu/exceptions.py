@@ -28,6 +28,7 @@ __all__ = [
     "NotSupported",
     "OperationalError",
     "PreconditionFailed",
+    "PublishRefused",
     "ResourceError",
     "ResourceLocked",
     "SerializationError",
@@ -84,6 +85,10 @@ class NotSupported(ChannelError):
 
 class MessageReturned(ChannelError):
     """A message published with ``mandatory=True`` reached no queue (AMQP 0-9-1 basic.return, code 312)."""
+
+
+class PublishRefused(ChannelError):
+    """The broker did not store the message: a queue is full and refuses then (RabbitMQ: basic.nack)."""
 
 
 class LeaseLost(ChannelError):

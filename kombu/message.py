@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any
+from logging import Logger
+from typing import TYPE_CHECKING, Any, Literal
 
 from kombu.compression import decompress
 from kombu.exceptions import MessageStateError, NotBoundError
@@ -16,18 +17,23 @@ __all__ = ["Message"]
 
 _UNDECODED = object()
 
+Errors = type[Exception] | tuple[type[Exception], ...]
+
+State = Literal["", "acknowledged", "rejected", "requeued", "lost"]
+"""What became of a message; empty while it is unsettled. ``lost``: its lease is another consumer's."""
+
 
 class Message:
     """One delivery: a body with its properties and headers, to be settled exactly once.
 
     ``delivery_info`` has ``consumer_tag``, ``exchange``, ``routing_key``, ``queue``, ``redelivered`` and
     ``delivery_count`` (1 for the first delivery, where the transport counts). ``accept`` is the set of content
-    types that :attr:`payload` may decode; None means what is enabled.
+    types that :attr:`payload` may decode; None means what is enabled. ``postencode`` is the charset of a ``body``
+    that is given as text.
     """
 
     __slots__ = (
         "_decoded",
-        "_state",
         "accept",
         "body",
         "channel",
@@ -38,6 +44,7 @@ class Message:
         "headers",
         "no_ack",
         "properties",
+        "state",
     )
 
     def __init__(
@@ -49,11 +56,12 @@ class Message:
         delivery_info: MutableMapping[str, Any] | None = None,
         properties: Mapping[str, Any] | None = None,
         headers: Mapping[str, Any] | None = None,
+        postencode: str | None = None,
         accept: Container[str] | None = None,
         channel: Channel | None = None,
         no_ack: bool = False,
     ) -> None:
-        self.body = body
+        self.body = body.encode(postencode) if postencode and isinstance(body, str) else body
         self.delivery_tag = delivery_tag
         self.content_type = content_type
         self.content_encoding = content_encoding
@@ -63,11 +71,11 @@ class Message:
         self.accept = accept
         self.channel = channel
         self.no_ack = no_ack
-        self._state = ""
+        self.state: State = ""
         self._decoded: Any = _UNDECODED
 
     def __repr__(self) -> str:
-        state = self._state or "unsettled"
+        state = self.state or "unsettled"
         size = len(self.body) if self.body is not None else 0
         return f"<Message {self.delivery_tag} {self.content_type} {size} bytes, {state}>"
 
@@ -93,7 +101,7 @@ class Message:
     @property
     def acknowledged(self) -> bool:
         """Whether the message was acknowledged, rejected or requeued."""
-        return bool(self._state)
+        return bool(self.state)
 
     def ack(self, multiple: bool = False, within: object | None = None) -> None:
         """Acknowledge: the broker may forget the message. ``multiple``: and all delivered before it.
@@ -109,7 +117,7 @@ class Message:
         channel, tag = self._unsettled()
         channel.basic_ack(tag, multiple=multiple, within=within)
         if within is None:
-            self._state = "acknowledged"
+            self.state = "acknowledged"
 
     def reject(self, requeue: bool = False, *, because: str | None = None) -> None:
         """Refuse the message: it is dead-lettered where its queue says so, or dropped (AMQP basic.reject).
@@ -121,19 +129,33 @@ class Message:
             return
         channel, tag = self._unsettled()
         channel.basic_reject(tag, requeue=False, because=because)
-        self._state = "rejected"
+        self.state = "rejected"
 
     def requeue(self, delay: float = 0.0) -> None:
         """Put the message back into its queue, for any consumer, after ``delay`` seconds."""
         channel, tag = self._unsettled()
         channel.basic_reject(tag, requeue=True, delay=delay)
-        self._state = "requeued"
+        self.state = "requeued"
+
+    def ack_log_error(self, logger: Logger, errors: Errors, multiple: bool = False) -> None:
+        """:meth:`ack`; one of ``errors``, such as a lost connection's, is logged instead of raised."""
+        try:
+            self.ack(multiple=multiple)
+        except errors as exc:
+            logger.critical("message %s could not be acknowledged: %r", self.delivery_tag, exc, exc_info=True)
+
+    def reject_log_error(self, logger: Logger, errors: Errors, requeue: bool = False) -> None:
+        """:meth:`reject`; one of ``errors`` is logged instead of raised."""
+        try:
+            self.reject(requeue=requeue)
+        except errors as exc:
+            logger.critical("message %s could not be rejected: %r", self.delivery_tag, exc, exc_info=True)
 
     def _unsettled(self) -> tuple[Channel, int | str]:
         if self.no_ack:
             raise MessageStateError("this message was delivered without acknowledgement: the broker has forgotten it")
         if self.channel is None or self.delivery_tag is None:
             raise NotBoundError("this message was not received from a channel")
-        if self._state:
-            raise MessageStateError(f"message {self.delivery_tag} is already {self._state}")
+        if self.state:
+            raise MessageStateError(f"message {self.delivery_tag} is already {self.state}")
         return self.channel, self.delivery_tag

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any, Protocol, Self, cast, runtime_checkable
 
-from kombu.abstract import ChannelLike, maybe_channel
+from kombu.abstract import ChannelLike, HasDefaultChannel, maybe_channel
 from kombu.compression import compress
-from kombu.entity import Exchange, Queue
+from kombu.entity import PERSISTENT_DELIVERY_MODE, Exchange, Queue
 from kombu.exceptions import (
     ConnectionError,
     EncodeError,
@@ -30,6 +32,9 @@ PROPERTIES = frozenset(
 )
 """The properties of AMQP's basic class that :meth:`Producer.publish` takes by their own name."""
 
+RetryOptions = Mapping[str, object]
+"""The fields of :class:`kombu.retry.RetryPolicy`, and ``errback(error, seconds)``, called before each pause."""
+
 OnReturn = Callable[[MessageReturned, Publication], object]
 
 
@@ -45,7 +50,8 @@ class Producer:
 
     ``channel`` is a channel, a connection, or a function that gives one, called when it is first needed.
     ``on_return(error, publication)`` is called for a mandatory message that reached no queue; without it that
-    raises. Other arguments are defaults for :meth:`publish`.
+    raises. Other arguments are defaults for :meth:`publish`. May be shared between threads, which then publish in
+    common batches where the broker is slower than they are.
     """
 
     def __init__(
@@ -72,11 +78,18 @@ class Producer:
         return f"<Producer {self.exchange!r}>"
 
     @property
+    def connection(self) -> HasDefaultChannel | None:
+        """The connection it was made with; None for one that was made with a channel or a function."""
+        return self._source if isinstance(self._source, HasDefaultChannel) else None
+
+    @property
     def channel(self) -> Channel:
         """The channel it publishes on; opened, and the exchange declared, when first needed."""
-        if self._channel is None or not self._channel.is_open:
+        channel = self._channel
+        if channel is None or not channel.is_open:
             self.revive(self._source() if callable(self._source) else self._source)
-        return cast(Channel, self._channel)
+            channel = cast(Channel, self._channel)
+        return channel
 
     def revive(self, channel: ChannelLike) -> None:
         """Go on with another channel, on which the exchange is declared anew."""
@@ -89,9 +102,13 @@ class Producer:
         """Declare the exchange now."""
         self.exchange.declare(channel=self.channel)
 
-    def maybe_declare(self, entity: Exchange | Queue) -> None:
-        """Declare an exchange or a queue, once for each channel."""
-        if entity not in self._declared:
+    def maybe_declare(self, entity: Exchange | Queue, retry: bool = False, **retry_policy: Any) -> None:
+        """Declare an exchange or a queue, once for each channel; ``retry`` as in :meth:`publish`."""
+        if entity in self._declared:
+            return
+        if retry:
+            self._with_retry(lambda left: self.maybe_declare(entity), retry_policy, None)
+        else:
             entity.declare(channel=self.channel)
             self._declared.add(entity)
 
@@ -110,43 +127,47 @@ class Producer:
         compression: str | None = None,
         exchange: Exchange | str | None = None,
         retry: bool = False,
-        retry_policy: Mapping[str, float | None] | None = None,
+        retry_policy: RetryOptions | None = None,
         declare: Iterable[Exchange | Queue] | None = None,
         expiration: float | None = None,
         timeout: float | None = None,
-        delay: float = 0.0,
+        confirm_timeout: float | None = None,
+        delay: float | timedelta = 0.0,
+        eta: datetime | None = None,
         **properties: object,
     ) -> None:
         """Returns once the broker has stored the message in every queue it is routed to, or raises.
 
-        ``expiration`` (how long it is worth delivering), ``delay`` (until when it waits) and ``timeout`` (for
-        all attempts together, with ``retry``) are seconds. ``mandatory``: raise
-        :class:`~kombu.exceptions.MessageReturned` when no queue wants it; otherwise it is dropped then, as AMQP
-        says. ``retry``: connect anew and try again on :class:`~kombu.exceptions.OperationalError`, by
-        ``retry_policy`` (the fields of :class:`kombu.retry.RetryPolicy`). ``properties`` are those of AMQP's
+        ``expiration`` (how long it is worth delivering), ``delay`` (how long it waits before), ``timeout`` (for all
+        attempts together) and ``confirm_timeout`` (for the broker's answer to one) are seconds; ``eta`` is a delay
+        until then, an aware datetime. ``mandatory``: raise :class:`~kombu.exceptions.MessageReturned` when no queue
+        wants it; otherwise it is dropped then, as AMQP says. ``retry``: connect anew and try again on
+        :class:`~kombu.exceptions.OperationalError`, by ``retry_policy``: the fields of
+        :class:`kombu.retry.RetryPolicy`, and ``errback(error, seconds)``. ``properties`` are those of AMQP's
         basic class; ``message_id`` is a new uuid unless given.
 
-        Raises :class:`~kombu.exceptions.EncodeError` for a body that cannot be serialised.
+        Raises :class:`~kombu.exceptions.EncodeError` for a body that cannot be serialised,
+        :class:`~kombu.exceptions.PublishRefused` for a full queue that refuses, and ``TimeoutError``.
         """
         if immediate:
             raise NotSupported("immediate=True: no broker supports it any more; use expiration")
-        publication = self.prepare(
+        publication = self._publication(
             body,
-            routing_key=routing_key,
-            delivery_mode=delivery_mode,
-            mandatory=mandatory,
-            priority=priority,
-            content_type=content_type,
-            content_encoding=content_encoding,
-            serializer=serializer,
-            headers=headers,
-            compression=compression,
-            exchange=exchange,
-            expiration=expiration,
-            delay=delay,
-            **properties,
+            routing_key,
+            delivery_mode,
+            mandatory,
+            priority,
+            content_type,
+            content_encoding,
+            serializer,
+            headers,
+            compression,
+            exchange,
+            expiration,
+            _seconds(delay, eta) if delay or eta is not None else 0.0,
+            properties,
         )
-        self._send([publication], declare, retry, retry_policy, timeout)
+        self._send([publication], declare, retry, retry_policy, timeout, confirm_timeout)
 
     def batch(self) -> Batch:
         """Gather messages in a ``with`` block and publish them together at its end.
@@ -161,13 +182,14 @@ class Producer:
         *,
         declare: Iterable[Exchange | Queue] | None = None,
         retry: bool = False,
-        retry_policy: Mapping[str, float | None] | None = None,
+        retry_policy: RetryOptions | None = None,
         timeout: float | None = None,
+        confirm_timeout: float | None = None,
         **options: Any,
     ) -> None:
         """Publish many bodies together, all with the same options: those of :meth:`publish`."""
         publications = [self.prepare(body, **options) for body in bodies]
-        self._send(publications, declare, retry, retry_policy, timeout)
+        self._send(publications, declare, retry, retry_policy, timeout, confirm_timeout)
 
     def prepare(
         self,
@@ -184,35 +206,72 @@ class Producer:
         compression: str | None = None,
         exchange: Exchange | str | None = None,
         expiration: float | None = None,
-        delay: float = 0.0,
+        delay: float | timedelta = 0.0,
+        eta: datetime | None = None,
         **properties: object,
     ) -> Publication:
         """What :meth:`publish` sends: the body as bytes, with its properties. Does no I/O."""
-        if unknown := set(properties) - PROPERTIES:
-            raise TypeError(f"publish() has no argument {', '.join(sorted(unknown))}")
+        return self._publication(
+            body,
+            routing_key,
+            delivery_mode,
+            mandatory,
+            priority,
+            content_type,
+            content_encoding,
+            serializer,
+            headers,
+            compression,
+            exchange,
+            expiration,
+            _seconds(delay, eta),
+            properties,
+        )
+
+    def _publication(
+        self,
+        body: Any,
+        routing_key: str | None,
+        delivery_mode: int | str | None,
+        mandatory: bool,
+        priority: int,
+        content_type: str | None,
+        content_encoding: str | None,
+        serializer: str | None,
+        headers: Mapping[str, object] | None,
+        compression: str | None,
+        exchange: Exchange | str | None,
+        expiration: float | None,
+        delay: float,
+        properties: Mapping[str, object],
+    ) -> Publication:
         target = self.exchange if exchange is None else exchange
-        described = dict(headers or {})
         payload, content_type, content_encoding = _payload(
             body, serializer or self.serializer, content_type, content_encoding
         )
-        if method := compression or self.compression:
-            payload, described["compression"] = compress(payload, method)
-        described_properties: dict[str, object] = {
+        described: dict[str, object] = {
             "content_type": content_type,
             "content_encoding": content_encoding,
             "delivery_mode": _delivery_mode(delivery_mode, target),
-            "message_id": uuid(),
-            **{name: _property(value) for name, value in properties.items() if value is not None},
+            "message_id": None,
         }
-        if described:
-            described_properties["headers"] = described
+        if properties:
+            described |= _properties(properties)
+        if described["message_id"] is None:
+            described["message_id"] = uuid()
+        method = compression or self.compression
+        if method or headers:
+            own_headers = dict(headers or {})
+            if method:
+                payload, own_headers["compression"] = compress(payload, method)
+            described["headers"] = own_headers
         if priority:
-            described_properties["priority"] = priority
+            described["priority"] = priority
         if expiration is not None:
-            described_properties["expiration"] = _milliseconds(expiration)
+            described["expiration"] = _milliseconds(expiration)
         return Publication(
-            Content(payload, described_properties),
-            target.name if isinstance(target, Exchange) else target,
+            Content(payload, described),
+            target if isinstance(target, str) else target.name,
             self.routing_key if routing_key is None else routing_key,
             mandatory,
             delay,
@@ -235,39 +294,72 @@ class Producer:
         publications: Sequence[Publication],
         declare: Iterable[Exchange | Queue] | None = None,
         retry: bool = False,
-        retry_policy: Mapping[str, float | None] | None = None,
+        retry_policy: RetryOptions | None = None,
         timeout: float | None = None,
+        confirm_timeout: float | None = None,
     ) -> None:
         if not publications:
             return
         if retry:
-            self._with_retry(lambda: self._send_once(publications, declare), retry_policy, timeout)
+            wanted = list(declare or ())
+            self._with_retry(
+                lambda left: self._send_once(publications, wanted, _sooner(left, confirm_timeout)),
+                retry_policy,
+                timeout,
+            )
         else:
-            self._send_once(publications, declare)
+            self._send_once(publications, declare, _sooner(timeout, confirm_timeout))
 
-    def _send_once(self, publications: Sequence[Publication], declare: Iterable[Exchange | Queue] | None) -> None:
+    def _send_once(
+        self, publications: Sequence[Publication], declare: Iterable[Exchange | Queue] | None, timeout: float | None
+    ) -> None:
         channel = self.channel
-        for entity in declare or ():
-            self.maybe_declare(entity)
+        if declare:
+            for entity in declare:
+                self.maybe_declare(entity)
         try:
-            channel.publish_batch(publications)
+            channel.publish_batch(publications, timeout)
         except MessageReturned as error:
-            if self.on_return is None or len(publications) > 1:
+            if self.on_return is None:
                 raise
-            self.on_return(error, publications[0])
+            self._returned(channel, publications, error, timeout)
+
+    def _returned(
+        self, channel: Channel, publications: Sequence[Publication], error: MessageReturned, timeout: float | None
+    ) -> None:
+        """Nothing of a batch is stored when one of it is returned: find out which, and publish the others."""
+        for publication in publications:
+            try:
+                if len(publications) > 1:
+                    channel.publish_batch([publication], timeout)
+                    continue
+            except MessageReturned as refusal:
+                error = refusal
+            if self.on_return is not None:
+                self.on_return(error, publication)
 
     def _with_retry(
-        self, send: Callable[[], None], policy: Mapping[str, float | None] | None, timeout: float | None
+        self, send: Callable[[float | None], None], options: RetryOptions | None, timeout: float | None
     ) -> None:
-        def reconnect(error: Exception, pause: float) -> None:
-            """Only what was lost: others may use the same connection."""
+        """``send`` is given the seconds that are left."""
+        given = dict(options or {})
+        errback = given.pop("errback", None)
+        policy = RetryPolicy(**cast(dict[str, Any], given))
+        deadline = None if timeout is None else time.monotonic() + timeout
+
+        def on_error(error: Exception, pause: float) -> None:
+            """Connect anew where that was lost, and only then: others may use the same connection."""
+            if callable(errback):
+                errback(error, pause)
             if isinstance(error, ConnectionError):
                 self._channel = None
                 if isinstance(self._source, Reconnectable):
                     self._source.reconnect()
 
-        wanted = RetryPolicy(**cast(dict[str, Any], dict(policy or {})))
-        retry(send, catch=(OperationalError,), policy=wanted, timeout=timeout, on_error=reconnect)
+        def attempt() -> None:
+            send(None if deadline is None else max(deadline - time.monotonic(), 0.0))
+
+        retry(attempt, catch=(OperationalError,), policy=policy, timeout=timeout, on_error=on_error)
 
 
 @dataclass(slots=True, init=False)
@@ -323,12 +415,31 @@ def _milliseconds(expiration: float) -> str:
     return str(round(expiration * 1000))
 
 
+def _sooner(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else min(one, other)
+
+
+def _seconds(delay: float | timedelta, eta: datetime | None) -> float:
+    """From now on; a moment that has passed is now."""
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    if eta is None:
+        return seconds
+    if seconds:
+        raise PreconditionFailed("delay and eta say the same: give one of them")
+    if eta.tzinfo is None:
+        raise PreconditionFailed(f"eta={eta.isoformat()} has no time zone: use datetime.now(timezone.utc) + …")
+    return max((eta - datetime.now(UTC)).total_seconds(), 0.0)
+
+
 def _delivery_mode(given: int | str | None, exchange: Exchange | str) -> int:
-    if given is None:
-        return exchange.delivery_mode if isinstance(exchange, Exchange) else Exchange().delivery_mode
-    return Exchange(delivery_mode=given).delivery_mode
+    if given is not None:
+        return Exchange(delivery_mode=given).delivery_mode
+    return PERSISTENT_DELIVERY_MODE if isinstance(exchange, str) else exchange.delivery_mode
 
 
-def _property(value: object) -> object:
-    """``reply_to`` may be a queue, whose name is meant."""
-    return value.name if isinstance(value, Queue) else value
+def _properties(given: Mapping[str, object]) -> dict[str, object]:
+    """Those of AMQP's basic class; ``reply_to`` may be a queue, whose name is meant."""
+    if unknown := set(given) - PROPERTIES:
+        raise TypeError(f"publish() has no argument {', '.join(sorted(unknown))}")
+    found = {name: value.name if isinstance(value, Queue) else value for name, value in given.items()}
+    return {name: value for name, value in found.items() if value is not None}

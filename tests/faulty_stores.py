@@ -34,7 +34,7 @@ class IgnoresTokens(MemoryStore):
         return deliveries
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
-        return super().settle([replace(outcome, lease=self.stolen(outcome.lease)) for outcome in outcomes])
+        return super().settle([outcome._replace(lease=self.stolen(outcome.lease)) for outcome in outcomes])
 
     def extend(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
         return super().extend([self.stolen(lease) for lease in leases], seconds)
@@ -45,7 +45,7 @@ class IgnoresTokens(MemoryStore):
 
 class ForgetsTheCount(MemoryStore):
     def claim(self, wants: Mapping[str, int], lease: float) -> list[Delivery]:
-        return [replace(delivery, delivery_count=1) for delivery in super().claim(wants, lease)]
+        return [delivery._replace(delivery_count=1) for delivery in super().claim(wants, lease)]
 
 
 class RemovesBeforeItStores(MemoryStore):
@@ -112,17 +112,17 @@ class NeverLetsGo(MemoryStore):
 
 class IgnoresPriority(MemoryStore):
     def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
-        super().put([(queue, replace(envelope, priority=0)) for queue, envelope in items], version)
+        super().put([(queue, envelope._replace(priority=0)) for queue, envelope in items], version)
 
 
 class IgnoresDelay(MemoryStore):
     def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
-        super().put([(queue, replace(envelope, delay=0.0)) for queue, envelope in items], version)
+        super().put([(queue, envelope._replace(delay=0.0)) for queue, envelope in items], version)
 
 
 class IgnoresTimeToLive(MemoryStore):
     def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
-        super().put([(queue, replace(envelope, ttl=None)) for queue, envelope in items], version)
+        super().put([(queue, envelope._replace(ttl=None)) for queue, envelope in items], version)
 
 
 class IgnoresVersion(MemoryStore):
@@ -145,13 +145,13 @@ class CreatesMissingQueues(MemoryStore):
 
 class WritesHeadsInAscii(MemoryStore):
     def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
-        ascii_only = [(q, replace(e, head=e.head.encode("ascii", "replace").decode())) for q, e in items]
+        ascii_only = [(q, e._replace(head=e.head.encode("ascii", "replace").decode())) for q, e in items]
         super().put(ascii_only, version)
 
 
 class TakesBodiesForText(MemoryStore):
     def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
-        text = [(queue, replace(e, body=e.body.decode(errors="replace").encode())) for queue, e in items]
+        text = [(queue, e._replace(body=e.body.decode(errors="replace").encode())) for queue, e in items]
         super().put(text, version)
 
 
@@ -162,12 +162,12 @@ class ExtendsInWordsOnly(MemoryStore):
 
 class ReleasesToTheEnd(MemoryStore):
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
-        return super().settle([replace(o, delay=1e-6) if isinstance(o, Release) else o for o in outcomes])
+        return super().settle([o._replace(delay=1e-6) if isinstance(o, Release) else o for o in outcomes])
 
 
 class AlwaysCounts(MemoryStore):
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
-        return super().settle([replace(o, counted=True) if isinstance(o, Release) else o for o in outcomes])
+        return super().settle([o._replace(counted=True) if isinstance(o, Release) else o for o in outcomes])
 
 
 class AnswersOutOfOrder(MemoryStore):
@@ -190,7 +190,7 @@ class KeepsCopiesInStep(MemoryStore):
 class SweepsTheLiving(MemoryStore):
     def sweep(self, limit: int, lease: float) -> list[Delivery]:
         deliveries = self.claim(dict.fromkeys(self.topology().queues, limit), lease)
-        return [replace(delivery, expired=True) for delivery in deliveries]
+        return [delivery._replace(expired=True) for delivery in deliveries]
 
 
 class PurgesTheLeased(MemoryStore):

@@ -119,7 +119,7 @@ def test_a_message_whose_new_place_is_gone_stays_in_its_queue(
     counts = watched.counts(["orders"])["orders"]
     assert (counts.total, counts.delayed) == (1, 1)
     assert [each.lease.id for each in watched.browse("orders", 3)] == [moving.id]
-    assert [warning for warning in warnings(caplog) if "gone" in warning and "'orders'" in warning]
+    assert [warning for warning in warnings(caplog) if "stays in 'orders'" in warning]
     assert not [warning for warning in warnings(caplog) if "lost" in warning]
 
 

@@ -41,8 +41,7 @@ class Address:
         return f"<Address {maybe_sanitize_url(self.hostname)} port {self.port}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """A body and its header frame (AMQP 0-9-1, section 2.3.5.2).
 
     ``properties`` have the names of the basic class: content_type, content_encoding, headers, delivery_mode,
@@ -54,8 +53,7 @@ class Content:
     properties: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """One content and where it goes; ``delay`` is seconds until it may be delivered."""
 
     content: Content
@@ -173,10 +171,14 @@ class Channel(Protocol):
         *,
         mandatory: bool = False,
         delay: float = 0.0,
+        timeout: float | None = None,
     ) -> None:
-        """Returns once the broker has stored the message in every queue it is routed to, or raises."""
+        """Returns once the broker has stored the message in every queue it is routed to, or raises.
 
-    def publish_batch(self, publications: Sequence[Publication]) -> None:
+        Raises ``TimeoutError`` when that takes more than ``timeout`` seconds: the message may be stored or not.
+        """
+
+    def publish_batch(self, publications: Sequence[Publication], timeout: float | None = None) -> None:
         """The same for many at once: stored together where the broker can."""
 
     def basic_consume(

@@ -6,14 +6,14 @@ Strict on purpose: bodies really are bytes, leases run out, what is not acknowle
 from __future__ import annotations
 
 import math
+import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
-from itertools import count, islice
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
+from kombu.transport.memory_queue import Queue
 from kombu.transport.virtual import Transport as VirtualTransport
 from kombu.transport.virtual.store import (
     Capabilities,
@@ -25,9 +25,11 @@ from kombu.transport.virtual.store import (
     MessageId,
     Move,
     Outcome,
+    QueueFull,
     QueueSpec,
     Release,
     TopologyMoved,
+    User,
 )
 from kombu.transport.virtual.topology import BindingSpec, ExchangeSpec, Topology
 
@@ -36,10 +38,15 @@ CAPABILITIES = Capabilities(
     queue_arguments=frozenset(
         {
             "x-message-ttl",
+            "x-expires",
+            "x-max-length",
+            "x-max-length-bytes",
+            "x-overflow",
             "x-max-priority",
             "x-dead-letter-exchange",
             "x-dead-letter-routing-key",
             "x-delivery-limit",
+            "x-single-active-consumer",
         }
     ),
     max_batch=1000,
@@ -75,21 +82,22 @@ class MemoryStore:
     def claim(self, wants: Mapping[str, int], lease: float) -> list[Delivery]:
         with self._shared.changed:
             now, token = self._clock(), random.getrandbits(63)
-            return [
-                queue.lease(stored, now, lease, token)
-                for name, limit in wants.items()
-                if (queue := self._shared.queues.get(name)) is not None
-                for stored in queue.take(limit, now)
-            ]
+            found: list[Delivery] = []
+            for name, limit in wants.items():
+                queue = self._shared.queues.get(name)
+                if queue is not None:
+                    found += queue.claim(limit, now, lease, token)
+            return found
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
         with self._shared.changed:
-            return [self._shared.settle(outcome, self._clock()) for outcome in outcomes]
+            now, settle = self._clock(), self._shared.settle
+            return [settle(outcome, now) for outcome in outcomes]
 
     def extend(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
         with self._shared.changed:
-            until = self._clock() + seconds
-            return [lease if self._shared.extend(lease, until) else None for lease in leases]
+            now = self._clock()
+            return [lease if self._shared.extend(lease, now, seconds) else None for lease in leases]
 
     def wait(self, queues: Sequence[str], timeout: float) -> None:
         deadline = self._clock() + timeout
@@ -98,7 +106,7 @@ class MemoryStore:
                 due = self._shared.next_due(queues) - self._clock()
                 if due <= 0:
                     return
-                self._shared.changed.wait(min(remaining, due))
+                self._shared.wait(min(remaining, due))
             self._woken = False
 
     def wake(self) -> None:
@@ -119,38 +127,59 @@ class MemoryStore:
     def sweep(self, limit: int, lease: float) -> list[Delivery]:
         with self._shared.changed:
             now, token = self._clock(), random.getrandbits(63)
-            found = ((queue, stored) for queue in self._shared.queues.values() for stored in queue.expired(now))
-            return [queue.lease(stored, now, lease, token) for queue, stored in islice(found, limit)]
+            queues = self._shared.queues.values()
+            return list(islice((each for queue in queues for each in queue.claim_expired(now, lease, token)), limit))
+
+    def surplus(self, queues: Sequence[str], lease: float) -> list[Delivery]:
+        with self._shared.changed:
+            now, token = self._clock(), random.getrandbits(63)
+            known = [self._shared.queues[name] for name in queues if name in self._shared.queues]
+            return [each for queue in known for each in queue.claim(queue.surplus(now), now, lease, token)]
 
     def browse(self, queue: str, limit: int, after: MessageId | None = None) -> list[Delivery]:
         with self._shared.changed:
-            found, now = self._shared.queues.get(queue), self._clock()
-            stored = sorted(found.messages.values(), key=lambda message: message.id) if found else []
-            later = [message for message in stored if after is None or message.id > int(after)]
-            return [message.delivery(queue, now) for message in later[:limit]]
+            found = self._shared.queues.get(queue)
+            return found.browse(limit, after, self._clock()) if found else []
 
     def claim_chosen(self, queue: str, ids: Sequence[MessageId], lease: float) -> list[Delivery]:
         with self._shared.changed:
-            found, now, token = self._shared.queues.get(queue), self._clock(), random.getrandbits(63)
-            if found is None:
-                return []
-            chosen = [found.messages[int(i)] for i in ids if int(i) in found.messages]
-            free = [message for message in chosen if not message.leased(now)]
-            return [found.lease(message, now, lease, token) for message in free]
+            found, token = self._shared.queues.get(queue), random.getrandbits(63)
+            return found.claim_chosen([int(id) for id in ids], self._clock(), lease, token) if found else []
 
     def declare(self, queue: QueueSpec) -> None:
         with self._shared.changed:
             if queue.name not in self._shared.queues:
-                self._shared.queues[queue.name] = _Queue(queue)
+                self._shared.queues[queue.name] = Queue(queue, self._clock())
                 self._shared.moved()
 
     def delete(self, queue: str) -> int:
         with self._shared.changed:
-            gone = self._shared.queues.pop(queue, None)
-            if gone is None:
-                return 0
-            self._shared.drop_bindings(lambda b: not b.to_exchange and b.destination == queue)
-            return len(gone.messages)
+            return self._shared.delete(queue)
+
+    def attend(self, users: Sequence[User], seconds: float) -> list[bool]:
+        with self._shared.changed:
+            now, queues = self._clock(), self._shared.queues
+            return [user.queue in queues and queues[user.queue].attend(user, now, seconds) for user in users]
+
+    def leave(self, users: Sequence[User]) -> None:
+        with self._shared.changed:
+            for user in users:
+                if user.queue in self._shared.queues:
+                    self._shared.queues[user.queue].leave(user, self._clock())
+            self._shared.changed.notify_all()
+
+    def attending(self, queues: Sequence[str]) -> dict[str, list[User]]:
+        with self._shared.changed:
+            now = self._clock()
+            return {q: self._shared.queues[q].attending(now) for q in queues if q in self._shared.queues}
+
+    def expire_queues(self) -> list[str]:
+        with self._shared.changed:
+            now = self._clock()
+            gone = [name for name, queue in self._shared.queues.items() if queue.gone_at <= now]
+            for name in gone:
+                self._shared.delete(name)
+            return gone
 
     def topology(self) -> Topology:
         with self._shared.changed:
@@ -167,10 +196,13 @@ class MemoryStore:
                 self._shared.exchanges[exchange.name] = exchange
                 self._shared.moved()
 
-    def delete_exchange(self, name: str) -> None:
+    def delete_exchange(self, name: str, if_unused: bool = False) -> bool:
         with self._shared.changed:
-            if self._shared.exchanges.pop(name, None):
-                self._shared.drop_bindings(lambda b: b.source == name or (b.to_exchange and b.destination == name))
+            used = if_unused and any(binding.source == name for binding in self._shared.bindings)
+            if used or self._shared.exchanges.pop(name, None) is None:
+                return False
+            self._shared.drop_bindings(lambda b: b.source == name or (b.to_exchange and b.destination == name))
+            return True
 
     def bind(self, binding: BindingSpec) -> None:
         with self._shared.changed:
@@ -195,138 +227,23 @@ class Transport(VirtualTransport):
         return MemoryStore(self.address.hostname or "")
 
 
-@dataclass(slots=True)
-class _Stored:
-    """One message in its queue. ``due`` is its place in line, ``available_at`` when it may be claimed, ``turn``
-    how often that changed."""
-
-    id: int
-    envelope: Envelope
-    stored_at: float
-    due: float
-    available_at: float
-    expires_at: float | None
-    token: int | None = None
-    deliveries: int = 0
-    turn: int = 0
-
-    def expired(self, now: float) -> bool:
-        return self.expires_at is not None and self.expires_at <= now
-
-    def leased(self, now: float) -> bool:
-        return self.token is not None and self.available_at > now
-
-    def delivery(self, queue: str, now: float) -> Delivery:
-        return Delivery(
-            lease=Lease(queue, self.id, self.token or 0),
-            head=self.envelope.head,
-            body=self.envelope.body,
-            priority=self.envelope.priority,
-            delivery_count=self.deliveries,
-            expired=self.expired(now),
-            age=now - self.stored_at,
-        )
-
-
-@dataclass(slots=True)
-class _Queue:
-    """Messages by id and two heaps: ``later`` by time, ``ready`` by priority and place.
-
-    An entry is good only while its turn is the message's latest; older ones are skipped when met. ``mortal`` has
-    the ids of messages with a time to live.
-    """
-
-    spec: QueueSpec
-    messages: dict[int, _Stored] = field(default_factory=dict)
-    later: list[tuple[float, int, int]] = field(default_factory=list)
-    ready: list[tuple[int, float, int, int]] = field(default_factory=list)
-    mortal: set[int] = field(default_factory=set)
-
-    def add(self, stored: _Stored) -> None:
-        self.messages[stored.id] = stored
-        if stored.expires_at is not None:
-            self.mortal.add(stored.id)
-        self.schedule(stored)
-
-    def schedule(self, stored: _Stored) -> None:
-        """Enter a message whose ``available_at`` is new."""
-        stored.turn += 1
-        heappush(self.later, (stored.available_at, stored.id, stored.turn))
-        if len(self.later) > 2 * len(self.messages) + 1024:
-            self.later = [(each.available_at, each.id, each.turn) for each in self.messages.values()]
-            heapify(self.later)
-            self.ready.clear()
-
-    def take(self, limit: int, now: float) -> list[_Stored]:
-        self.promote(now)
-        taken: list[_Stored] = []
-        while self.ready and len(taken) < limit:
-            *_, id, turn = heappop(self.ready)
-            if self._good(id, turn):
-                taken.append(self.messages[id])
-        return taken
-
-    def promote(self, now: float) -> None:
-        """What has become available moves from ``later`` to ``ready``."""
-        while self.later and self.later[0][0] <= now:
-            _, id, turn = heappop(self.later)
-            if self._good(id, turn):
-                stored = self.messages[id]
-                heappush(self.ready, (-stored.envelope.priority, stored.due, id, turn))
-
-    def lease(self, stored: _Stored, now: float, seconds: float, token: int) -> Delivery:
-        stored.token, stored.available_at = token, now + seconds
-        stored.deliveries += 1
-        self.schedule(stored)
-        return stored.delivery(self.spec.name, now)
-
-    def next_due(self) -> float | None:
-        """When the next message may be claimed; in the past when one is ready."""
-        while self.ready and not self._good(*self.ready[0][2:]):
-            heappop(self.ready)
-        while self.later and not self._good(*self.later[0][1:]):
-            heappop(self.later)
-        if self.ready:
-            return self.messages[self.ready[0][2]].available_at
-        return self.later[0][0] if self.later else None
-
-    def _good(self, id: int, turn: int) -> bool:
-        stored = self.messages.get(id)
-        return stored is not None and stored.turn == turn
-
-    def expired(self, now: float) -> list[_Stored]:
-        """What may be swept."""
-        self.mortal &= self.messages.keys()
-        found = [self.messages[id] for id in self.mortal]
-        return [stored for stored in found if stored.expired(now) and stored.available_at <= now]
-
-    def counts(self, now: float) -> Counts:
-        ready = [message for message in self.messages.values() if message.available_at <= now]
-        leased = sum(message.leased(now) for message in self.messages.values())
-        return Counts(
-            ready=len(ready),
-            delayed=len(self.messages) - len(ready) - leased,
-            leased=leased,
-            oldest=max((now - message.stored_at for message in ready), default=None),
-        )
-
-    def purge(self, now: float) -> int:
-        free = [message.id for message in self.messages.values() if not message.leased(now)]
-        for id in free:
-            del self.messages[id]
-        return len(free)
-
-
-@dataclass(slots=True)
 class _Shared:
     """What all handles of one name share. ``changed`` guards it and wakes those who wait."""
 
-    changed: threading.Condition = field(default_factory=threading.Condition)
-    queues: dict[str, _Queue] = field(default_factory=dict)
-    exchanges: dict[str, ExchangeSpec] = field(default_factory=dict)
-    bindings: list[BindingSpec] = field(default_factory=list)
-    version: int = 0
-    ids: Iterator[int] = field(default_factory=lambda: count(1))
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.queues: dict[str, Queue] = {}
+        self.exchanges: dict[str, ExchangeSpec] = {}
+        self.bindings: list[BindingSpec] = []
+        self.version = 0
+        self._waiting = 0
+
+    def wait(self, timeout: float) -> None:
+        self._waiting += 1
+        try:
+            self.changed.wait(timeout if timeout < math.inf else None)
+        finally:
+            self._waiting -= 1
 
     def moved(self) -> None:
         self.version = random.getrandbits(63)
@@ -335,52 +252,51 @@ class _Shared:
         self.bindings = [binding for binding in self.bindings if not unwanted(binding)]
         self.moved()
 
+    def delete(self, queue: str) -> int:
+        gone = self.queues.pop(queue, None)
+        if gone is None:
+            return 0
+        self.drop_bindings(lambda b: not b.to_exchange and b.destination == queue)
+        return gone.total
+
     def put(self, items: Sequence[tuple[str, Envelope]], now: float, version: int | None) -> None:
+        queues = self.queues
         if version is not None and version != self.version:
             raise TopologyMoved
-        if any(queue not in self.queues for queue, _ in items):
-            raise TopologyMoved
-        for queue, envelope in items:
-            due = now + envelope.delay
-            expires_at = None if envelope.ttl is None else now + envelope.ttl
-            self.queues[queue].add(_Stored(next(self.ids), envelope, now, due, due, expires_at))
-        self.changed.notify_all()
+        try:
+            wanted = [queues[name] for name, _ in items]
+        except KeyError:
+            raise TopologyMoved from None
+        for queue in dict.fromkeys(wanted):
+            if queue.refuses and not queue.has_room(items, now):
+                raise QueueFull(queue.spec.name)
+        for queue, (_, envelope) in zip(wanted, items, strict=True):
+            queue.add(envelope, now)
+        if self._waiting:
+            self.changed.notify_all()
 
     def next_due(self, queues: Sequence[str]) -> float:
-        times = [self.queues[name].next_due() for name in queues if name in self.queues]
-        return min((time for time in times if time is not None), default=math.inf)
+        return min((self.queues[name].next_due() for name in queues if name in self.queues), default=math.inf)
 
     def settle(self, outcome: Outcome, now: float) -> bool:
-        queue, stored = self.held(outcome.lease)
-        if queue is None or stored is None:
+        lease = outcome.lease
+        queue = self.queues.get(lease.queue)
+        if queue is None or not queue.holds(lease):
             return False
         match outcome:
             case Done():
-                del queue.messages[stored.id]
-            case Release(delay=delay, counted=counted):
-                stored.token = None
-                stored.deliveries -= not counted
-                stored.due = now + delay if delay else stored.due
-                stored.available_at = stored.due
-                queue.schedule(stored)
+                queue.remove(lease)
+            case Release(_, delay, counted):
+                queue.release(lease, now, delay, counted)
                 self.changed.notify_all()
-            case Move(into=into):
+            case Move(_, into):
                 self.put(into, now, None)
-                del queue.messages[stored.id]
+                queue.remove(lease)
         return True
 
-    def extend(self, lease: Lease, until: float) -> bool:
-        queue, stored = self.held(lease)
-        if queue is None or stored is None:
-            return False
-        stored.available_at = until
-        queue.schedule(stored)
-        return True
-
-    def held(self, lease: Lease) -> tuple[_Queue | None, _Stored | None]:
+    def extend(self, lease: Lease, now: float, seconds: float) -> bool:
         queue = self.queues.get(lease.queue)
-        stored = queue.messages.get(int(lease.id)) if queue else None
-        return (queue, stored) if stored is not None and stored.token == lease.token else (queue, None)
+        return queue is not None and queue.extend(lease, now, seconds)
 
 
 _registry: dict[str, _Shared] = {}
@@ -390,3 +306,15 @@ _registry_lock = threading.Lock()
 def _shared(name: str) -> _Shared:
     with _registry_lock:
         return _registry.setdefault(name, _Shared())
+
+
+def _after_fork() -> None:
+    """Another thread of the parent may have held a lock: the child, which has a copy of all queues, gets new ones."""
+    global _registry_lock
+    _registry_lock = threading.Lock()
+    for shared in _registry.values():
+        shared.changed = threading.Condition()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

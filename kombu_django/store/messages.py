@@ -83,6 +83,10 @@ class DjangoStore(DjangoTopology):
             raise OperationalError(f"within={connection!r}: no transaction is open on database {self.alias!r}")
         return self
 
+    @property
+    def in_transaction(self) -> bool:
+        return connections[self.alias].in_atomic_block
+
     def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
         batches = [items[at : at + sql.ROWS_A_STATEMENT] for at in range(0, len(items), sql.ROWS_A_STATEMENT)]
         with translated(self.alias), self._together(len(batches) > 1):

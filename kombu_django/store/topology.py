@@ -49,15 +49,17 @@ class DjangoTopology:
         }
         self._add(Exchange, {"name": exchange.name}, values)
 
-    def delete_exchange(self, name: str) -> None:
-        def remove() -> None:
+    def delete_exchange(self, name: str, if_unused: bool = False) -> bool:
+        def remove() -> bool:
+            if if_unused and self._rows(Binding).filter(source=name).exists():
+                return False
             self._rows(Binding).filter(source=name).delete()
             self._rows(Binding).filter(destination=name, to_exchange=True).delete()
-            self._rows(Exchange).filter(name=name).delete()
+            return bool(self._rows(Exchange).filter(name=name).delete()[0])
 
         with translated(self.alias):
-            if name != DEFAULT_EXCHANGE and self._rows(Exchange).filter(name=name).exists():
-                self._change(remove)
+            known = name != DEFAULT_EXCHANGE and self._rows(Exchange).filter(name=name).exists()
+            return known and bool(self._change(remove))
 
     def bind(self, binding: BindingSpec) -> None:
         values = {

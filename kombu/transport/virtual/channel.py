@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kombu.exceptions import (
     ChannelError,
@@ -16,12 +16,12 @@ from kombu.exceptions import (
     NotSupported,
     PreconditionFailed,
 )
-from kombu.message import Message
+from kombu.message import Message, State
 from kombu.transport.base import Arguments, CancelCallback, Content, MessageCallback, Publication, QueueDeclared
 from kombu.transport.virtual import declaring
 from kombu.transport.virtual.drain import Subscription
 from kombu.transport.virtual.head import decode_head
-from kombu.transport.virtual.store import Bindable, Counts, Delivery, Done, Outcome, Release
+from kombu.transport.virtual.store import Bindable, Counts, Delivery, Done, Outcome, QueueSpec, Release, User
 from kombu.transport.virtual.topology import BindingSpec, ExchangeSpec
 from kombu.utils.uuid import uuid
 
@@ -29,26 +29,28 @@ if TYPE_CHECKING:
     from kombu.transport.virtual.connection import VirtualConnection
 
 
-@dataclass(slots=True)
-class _Unsettled:
-    """A delivery that a consumer holds. ``within``: acknowledged in a transaction that may not have ended."""
+class _Unsettled(NamedTuple):
+    """A delivery that a consumer holds, the message made of it, and the tags of all that the consumer holds."""
 
     delivery: Delivery
-    tag: str
-    within: bool = False
+    message: Message
+    held: set[int]
 
 
 class Channel:
-    """One of a connection's channels. Not to be shared between threads."""
+    """One of a connection's channels. Publishing and declaring may be shared between threads, and messages may be
+    settled in any; consuming is one thread's at a time."""
 
     def __init__(self, connection: VirtualConnection) -> None:
         self.connection = connection
         self.is_open = True
+        self.flowing = True
         self._tags = count(1)
         self._consumers: dict[str, Subscription] = {}
         self._unsettled: dict[int, _Unsettled] = {}
-        self._held: dict[str, int] = {}
+        self._within: set[int] = set()
         self._prefetch = connection.prefetch
+        self._prefetch_together: int | None = None
 
     def exchange_declare(
         self,
@@ -84,10 +86,10 @@ class Channel:
         topology = self._open().refresh()
         if exchange not in topology.exchanges:
             raise NotFound(f"no exchange {exchange!r}")
-        if if_unused and topology.by_source.get(exchange):
-            raise PreconditionFailed(f"exchange {exchange!r} is in use: {len(topology.by_source[exchange])} bindings")
-        self.connection.topology_store.delete_exchange(exchange)
-        self.connection.refresh()
+        if not self.connection.topology_store.delete_exchange(exchange, if_unused) and if_unused:
+            bindings = len(self.connection.refresh().by_source.get(exchange, ()))
+            raise PreconditionFailed(f"exchange {exchange!r} is in use: {bindings} bindings")
+        self.connection.tidy(topology)
 
     def exchange_bind(
         self,
@@ -122,18 +124,21 @@ class Channel:
     ) -> QueueDeclared:
         queue = queue or f"amq.gen-{uuid()}"
         existing = self._open().refresh().queues.get(queue)
+        if existing is not None:
+            self.connection.check_lock(existing)
         if passive:
             if existing is None:
                 raise NotFound(f"no queue {queue!r}")
         else:
             wanted = declaring.queue_spec(queue, durable, exclusive, auto_delete, arguments)
-            declaring.check_queue(wanted, self.connection.store.capabilities)
+            declaring.check_queue(wanted, self.connection.store)
             if existing is None:
                 self.connection.store.declare(wanted)
                 existing = self.connection.refresh().queues.get(queue, wanted)
             declaring.check_same("queue", existing, wanted)
+            self.connection.declared(existing)
         ready = 0 if nowait else self._ready(queue)
-        return QueueDeclared(queue, ready, self.connection.drain.consumers(queue))
+        return QueueDeclared(queue, ready, 0 if nowait else self.connection.consumers(queue))
 
     def queue_bind(
         self,
@@ -161,14 +166,17 @@ class Channel:
         return self.connection.store.purge(queue)
 
     def queue_delete(self, queue: str, *, if_unused: bool = False, if_empty: bool = False, nowait: bool = False) -> int:
-        self._open()
-        if if_unused and (consumers := self.connection.drain.consumers(queue)):
+        topology = self._open().refresh()
+        if queue in topology.queues:
+            self.connection.check_lock(topology.queues[queue])
+        if if_unused and (consumers := self.connection.consumers(queue)):
             raise PreconditionFailed(f"queue {queue!r} is in use: {consumers} consumers")
         counts = self.connection.store.counts([queue]).get(queue, Counts())
         if if_empty and counts.total:
             raise PreconditionFailed(f"queue {queue!r} is not empty: {counts.total} messages")
         removed = self.connection.store.delete(queue)
-        self.connection.refresh()
+        self.connection.attendance.forget(queue)
+        self.connection.tidy(topology)
         return removed
 
     def basic_publish(
@@ -179,11 +187,12 @@ class Channel:
         *,
         mandatory: bool = False,
         delay: float = 0.0,
+        timeout: float | None = None,
     ) -> None:
-        self.publish_batch([Publication(content, exchange, routing_key, mandatory, delay)])
+        self.publish_batch([Publication(content, exchange, routing_key, mandatory, delay)], timeout)
 
-    def publish_batch(self, publications: Sequence[Publication]) -> None:
-        self._open().publisher.publish(publications)
+    def publish_batch(self, publications: Sequence[Publication], timeout: float | None = None) -> None:
+        self._open().publisher.publish(publications, timeout)
 
     def basic_consume(
         self,
@@ -197,30 +206,41 @@ class Channel:
         on_cancel: CancelCallback | None = None,
     ) -> str:
         self._open().refresh()
-        self._existing_queue(queue)
+        spec = self._existing_queue(queue)
         declaring.check_consumer(arguments, self.connection.store.capabilities)
         tag = consumer_tag or f"ctag-{uuid()}"
         if tag in self._consumers:
             raise ChannelError(f"consumer tag {tag!r} is in use on this channel")
+        held: set[int] = set()
+        limit = self._prefetch
 
-        def hand(subscription: Subscription, delivery: Delivery) -> None:
-            callback(self._deliver(delivery, tag, no_ack))
+        def hand(delivery: Delivery) -> None:
+            callback(self._deliver(delivery, tag, held, no_ack))
 
         def free() -> int:
-            return self._prefetch if no_ack else self._prefetch - self._held.get(tag, 0)
+            if not self.flowing:
+                return 0
+            if self._prefetch_together is not None:
+                return min(self._prefetch_together - len(self._unsettled), limit - len(held))
+            return limit - len(held)
 
-        self._consumers[tag] = Subscription(tag, queue, hand, free)
-        self.connection.drain.subscribe(self._consumers[tag])
+        user = User(queue, f"{self.connection.id}/{id(self):x}/{tag}")
+        self.connection.ledger.attend(user)
+        self._consumers[tag] = Subscription(user, tag, hand, free, on_cancel)
+        self.connection.drain.subscribe(self._consumers[tag], spec.single_active)
         return tag
 
     def basic_cancel(self, consumer_tag: str, nowait: bool = False) -> None:
         subscription = self._consumers.pop(consumer_tag, None)
         if subscription is not None:
             self.connection.drain.unsubscribe(subscription)
+            self.connection.leave([subscription.user])
 
     def basic_get(self, queue: str, no_ack: bool = False) -> Message | None:
-        self._existing_queue(queue)
+        spec = self._existing_queue(queue)
         ledger = self.connection.ledger
+        if "x-expires" in spec.arguments:
+            self.connection.attendance.touch(queue)
         while True:
             ledger.flush()
             deliveries = self.connection.store.claim({queue: 1}, ledger.lease)
@@ -233,37 +253,43 @@ class Channel:
                 ledger.settle(Release(deliveries[0].lease, counted=False))
                 raise
             if refusal is None:
-                return self._deliver(deliveries[0], "", no_ack)
+                return self._deliver(deliveries[0], "", set(), no_ack)
             ledger.settle(refusal)
 
     def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False) -> None:
-        """How many unsettled messages each consumer of the channel may hold; 0 means the transport's default.
+        """How many unsettled messages each consumer that begins from now on may hold; 0 means the transport's default.
 
-        ``prefetch_size`` is refused unless 0, as RabbitMQ does.
+        ``apply_global``: how many all consumers of the channel may hold together, 0 meaning as many as each may; as
+        RabbitMQ has it (https://www.rabbitmq.com/docs/consumer-prefetch). ``prefetch_size`` is refused unless 0.
         """
         if prefetch_size:
             raise NotSupported(f"prefetch_size={prefetch_size}: only prefetch_count is kept")
-        if apply_global:
-            raise NotSupported("apply_global=True: prefetch_count is kept for each consumer")
         if prefetch_count < 0:
             raise PreconditionFailed(f"prefetch_count={prefetch_count}: how many messages, 0 for the default")
-        self._prefetch = prefetch_count or self.connection.prefetch
+        if apply_global:
+            self._prefetch_together = prefetch_count or None
+            self.connection.drain.stir()
+        else:
+            self._prefetch = prefetch_count or self.connection.prefetch
 
     def flow(self, active: bool) -> None:
-        raise NotSupported("channel.flow")
+        self.flowing = active
+        if active:
+            self.connection.drain.stir()
+        else:
+            self.connection.drain.give_back()
 
     def basic_ack(self, delivery_tag: int | str, multiple: bool = False, *, within: object | None = None) -> None:
-        self._known(int(delivery_tag))
-        tags = [tag for tag in self._unsettled if tag <= int(delivery_tag)] if multiple else [int(delivery_tag)]
+        tag = int(delivery_tag)
+        if tag not in self._unsettled:
+            raise self._unknown(tag)
         if within is not None:
-            self._ack_within(tags, within)
-            return
-        for tag in tags:
-            unsettled = self._settled(tag)
-            if unsettled.within:
-                self.connection.ledger.forget(unsettled.delivery.lease)
-            else:
-                self.connection.ledger.settle(Done(unsettled.delivery.lease))
+            self._ack_within(self._up_to(tag) if multiple else [tag], within)
+        elif multiple:
+            for each in self._up_to(tag):
+                self._done(each)
+        else:
+            self._done(tag)
 
     def basic_reject(
         self,
@@ -275,37 +301,46 @@ class Channel:
     ) -> None:
         if requeue:
             declaring.check_delay(delay, self.connection.store.capabilities)
-        delivery = self._known(int(delivery_tag)).delivery
+        tag = int(delivery_tag)
+        if tag not in self._unsettled:
+            raise self._unknown(tag)
+        delivery = self._unsettled[tag].delivery
         if requeue:
             outcome: Outcome = Release(delivery.lease, delay=delay)
         else:
             outcome = self.connection.dead_letter(delivery, "rejected", because)
-        self._settled(int(delivery_tag))
+        self._settled(tag, "requeued" if requeue else "rejected")
         self.connection.ledger.settle(outcome)
 
     def basic_recover(self, requeue: bool = True) -> None:
         """Put everything that was delivered on this channel and is not settled back into its queue."""
         for tag in list(self._unsettled):
-            self.connection.ledger.settle(Release(self._settled(tag).delivery.lease))
+            self.connection.ledger.settle(Release(self._settled(tag, "requeued").lease))
         self.connection.ledger.flush()
 
     def close(self) -> None:
         if not self.is_open:
             return
-        for tag in list(self._consumers):
-            self.basic_cancel(tag)
-        self.basic_recover()
         self.is_open = False
-        self.connection.forget_channel(self)
+        consumers, self._consumers = list(self._consumers.values()), {}
+        with ExitStack() as stack:
+            stack.callback(self.connection.forget_channel, self)
+            stack.callback(self.connection.leave, [consumer.user for consumer in consumers])
+            stack.callback(self.basic_recover)
+            for consumer in consumers:
+                stack.callback(self.connection.drain.unsubscribe, consumer)
 
     def _open(self) -> VirtualConnection:
         if not self.is_open:
             raise NotBoundError("this channel is closed")
         return self.connection
 
-    def _existing_queue(self, queue: str) -> None:
-        if queue not in self._open().current_topology().queues and queue not in self.connection.refresh().queues:
+    def _existing_queue(self, queue: str) -> QueueSpec:
+        spec = self._open().current_topology().queues.get(queue) or self.connection.refresh().queues.get(queue)
+        if spec is None:
             raise NotFound(f"no queue {queue!r}: declare it first")
+        self.connection.check_lock(spec)
+        return spec
 
     def _ready(self, queue: str) -> int:
         counts = self.connection.store.counts([queue]).get(queue)
@@ -316,64 +351,83 @@ class Channel:
         if binding in topology.bindings:
             return
         declaring.check_ends(topology, binding)
+        if not binding.to_exchange:
+            self.connection.check_lock(topology.queues[binding.destination])
         self.connection.topology_store.bind(binding)
         self.connection.refresh()
 
     def _unbind(self, binding: BindingSpec) -> None:
-        self._open().topology_store.unbind(binding)
-        self.connection.refresh()
+        topology = self._open().refresh()
+        self.connection.topology_store.unbind(binding)
+        self.connection.tidy(topology)
 
-    def _deliver(self, delivery: Delivery, consumer_tag: str, no_ack: bool) -> Message:
+    def _deliver(self, delivery: Delivery, consumer_tag: str, held: set[int], no_ack: bool) -> Message:
         tag = next(self._tags)
-        if no_ack:
-            self.connection.ledger.settle(Done(delivery.lease))
-        else:
-            self._unsettled[tag] = _Unsettled(delivery, consumer_tag)
-            self._held[consumer_tag] = self._held.get(consumer_tag, 0) + 1
-        head = decode_head(delivery.head)
-        return Message(
-            body=delivery.body,
-            delivery_tag=tag,
-            content_type=head.content_type,
-            content_encoding=head.content_encoding,
-            delivery_info={
-                "consumer_tag": consumer_tag,
-                "exchange": head.exchange,
-                "routing_key": head.routing_key,
-                "queue": delivery.lease.queue,
-                "redelivered": delivery.delivery_count > 1,
-                "delivery_count": delivery.delivery_count,
-            },
-            properties=head.properties,
-            headers=head.headers,
+        lease, text, body, _, deliveries, _, _ = delivery
+        head = decode_head(text)
+        delivery_info = {
+            "consumer_tag": consumer_tag,
+            "exchange": head.exchange,
+            "routing_key": head.routing_key,
+            "queue": lease.queue,
+            "redelivered": deliveries > 1,
+            "delivery_count": deliveries,
+        }
+        message = Message(
+            body,
+            tag,
+            head.content_type,
+            head.content_encoding,
+            delivery_info,
+            head.properties,
+            head.headers,
             channel=self,
             no_ack=no_ack,
         )
+        if no_ack:
+            self.connection.ledger.settle(Done(lease))
+        else:
+            self._unsettled[tag] = _Unsettled(delivery, message, held)
+            held.add(tag)
+        return message
 
-    def _settled(self, tag: int) -> _Unsettled:
-        unsettled = self._known(tag)
-        del self._unsettled[tag]
-        self._held[unsettled.tag] -= 1
-        return unsettled
+    def _done(self, tag: int) -> None:
+        lease = self._settled(tag, "acknowledged").lease
+        if self._within and tag in self._within:
+            self._within.discard(tag)
+            self.connection.ledger.forget(lease)
+        else:
+            self.connection.ledger.settle(Done(lease))
 
-    def _known(self, tag: int) -> _Unsettled:
-        unsettled = self._unsettled.get(tag)
+    def _settled(self, tag: int, state: State) -> Delivery:
+        unsettled = self._unsettled.pop(tag, None)
         if unsettled is None:
-            raise PreconditionFailed(f"unknown delivery tag {tag}: settled before, or of another channel")
-        return unsettled
+            raise self._unknown(tag)
+        delivery, message, held = unsettled
+        message.state = state
+        held.discard(tag)
+        self.connection.drain.stir()
+        return delivery
+
+    def _up_to(self, tag: int) -> list[int]:
+        return [each for each in self._unsettled if each <= tag]
+
+    def _unknown(self, tag: int) -> PreconditionFailed:
+        return PreconditionFailed(f"unknown delivery tag {tag}: settled before, or of another channel")
 
     def _ack_within(self, tags: list[int], connection: object) -> None:
         store = self.connection.store
         if not isinstance(store, Bindable):
             name = store.capabilities.name
             raise NotSupported(f"ack(within=…): transport {name!r} has no transactions of the caller's")
-        unsettled = [self._known(tag) for tag in tags]
-        answers = store.within(connection).settle([Done(each.delivery.lease) for each in unsettled])
-        for each, tag, answer in zip(unsettled, tags, answers, strict=True):
+        leases = [self._unsettled[tag].delivery.lease for tag in tags]
+        answers = store.within(connection).settle([Done(lease) for lease in leases])
+        for tag, lease, answer in zip(tags, leases, answers, strict=True):
             if not answer:
-                self.connection.ledger.forget(self._settled(tag).delivery.lease)
-                raise LeaseLost(f"message {tag} of queue {each.delivery.lease.queue!r} is another consumer's by now")
-            each.within = True
+                self._settled(tag, "lost")
+                self.connection.ledger.forget(lease)
+                raise LeaseLost(f"message {tag} of queue {lease.queue!r} is another consumer's by now")
+            self._within.add(tag)
 
 
 def _binding(

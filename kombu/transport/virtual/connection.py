@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 
-from kombu.exceptions import NotFound, OperationalError
+from kombu.exceptions import NotFound, OperationalError, ResourceLocked
 from kombu.transport.base import Publication
+from kombu.transport.virtual.attending import Attendance
 from kombu.transport.virtual.channel import Channel
 from kombu.transport.virtual.deadletter import (
     Reason,
@@ -22,28 +23,43 @@ from kombu.transport.virtual.options import Options
 from kombu.transport.virtual.publishing import Publisher, envelope, headers_of
 from kombu.transport.virtual.routing import Router
 from kombu.transport.virtual.settling import Ledger
-from kombu.transport.virtual.store import Delivery, Envelope, Move, Store, TopologyMoved
+from kombu.transport.virtual.store import (
+    Bounded,
+    Delivery,
+    Envelope,
+    Move,
+    QueueFull,
+    QueueSpec,
+    Release,
+    Store,
+    TopologyMoved,
+    User,
+)
 from kombu.transport.virtual.topology import Topology, TopologyStore
+from kombu.utils.uuid import uuid
 
 logger = logging.getLogger(__name__)
 
 
 class VirtualConnection:
-    """Ties the parts together. Not to be shared between threads, but for the ledger's own keeper."""
+    """Ties the parts together."""
 
     def __init__(self, store: Store, options: Options) -> None:
         if not isinstance(store, TopologyStore):
             raise OperationalError(f"store {store.capabilities.name!r} keeps no topology")
+        self.id = uuid()
         self.store = store
         self.topology_store: TopologyStore = store
         self.prefetch = options.prefetch
-        self.ledger = Ledger(store, options.lease, options.settle_delay, self._forget_topology)
-        self.drain = Drain(store, self.ledger, self.refusal, self._missing)
-        self.publisher = Publisher(store, self.router, self._reroute)
+        self.attendance = Attendance(store, options.lease)
+        self.ledger = Ledger(store, options.lease, options.settle_delay, self._forget_topology, self.attendance)
+        self.drain = Drain(store, self.ledger, self.refusal, self._keep_house)
+        self.publisher = Publisher(store, self.router, self._reroute, self.trim)
         self.on_topology_moved: Callable[[], object] | None = None
         """Called when publishing meets a topology that moved: may declare again what must be there."""
         self._router: Router | None = None
         self._channels: list[Channel] = []
+        self._owned: dict[str, User] = {}
         self._open = False
 
     def open(self) -> None:
@@ -84,6 +100,7 @@ class VirtualConnection:
         with ExitStack() as stack:
             stack.callback(self.store.close)
             stack.callback(self.ledger.close)
+            stack.callback(self.leave, list(self._owned.values()))
             stack.callback(self.drain.close)
             for channel in self._channels:
                 stack.callback(channel.close)
@@ -97,13 +114,76 @@ class VirtualConnection:
                 known = self._router = Router(topology)
         return known
 
-    def _missing(self, queues: Sequence[str]) -> list[str]:
-        """Which of the queues are gone; costs one look at the version while nothing changes."""
-        try:
-            self.store.put([], self.current_topology().version)
-        except TopologyMoved:
+    def check_lock(self, queue: QueueSpec) -> None:
+        """Raises :class:`ResourceLocked` when the queue is another connection's own."""
+        if queue.exclusive and queue.name not in self._owned:
+            raise ResourceLocked(f"queue {queue.name!r} is exclusive: another connection has it")
+
+    def declared(self, queue: QueueSpec) -> None:
+        """A queue was declared here: it may be this connection's own now, and lives on in any case."""
+        if queue.exclusive and queue.name not in self._owned:
+            self._own(queue.name)
+        elif "x-expires" in queue.arguments:
+            self.attendance.touch(queue.name)
+
+    def _own(self, queue: str) -> None:
+        """Of two connections that declare it at the same moment, the first in the store's order has it."""
+        me = User(queue, self.id, consumer=False)
+        self.ledger.attend(me)
+        owners = [user for user in self.attendance.of([queue]).get(queue, ()) if not user.consumer]
+        if owners and owners[0] != me:
+            self.attendance.leave([me])
+            raise ResourceLocked(f"queue {queue!r} is exclusive: another connection has it")
+        self._owned[queue] = me
+
+    def leave(self, users: Sequence[User]) -> None:
+        """These are gone: so may be their queues, and what only those were bound to."""
+        self.attendance.leave(users)
+        topology = self.current_topology()
+        if any(topology.queues[user.queue].temporary for user in users if user.queue in topology.queues):
             self.refresh()
-        return [queue for queue in queues if queue not in self.current_topology().queues]
+
+    def consumers(self, queue: str) -> int:
+        """How many the queue has: of all connections, where the store knows."""
+        if not self.attendance.kept:
+            return self.drain.consumers(queue)
+        return sum(user.consumer for user in self.attendance.of([queue]).get(queue, ()))
+
+    def tidy(self, before: Topology) -> None:
+        """After a change: auto-deleted exchanges go with their last binding."""
+        after = self._look()
+        bare = [name for name in before.by_source if name not in after.by_source]
+        gone = [name for name in bare if name in after.exchanges and after.exchanges[name].auto_delete]
+        deleted = [name for name in gone if self.topology_store.delete_exchange(name, if_unused=True)]
+        if deleted:
+            self.tidy(after)
+
+    def trim(self, queues: Sequence[str]) -> None:
+        """Keep these queues to their limits: what is too much goes where their dead letters go."""
+        if not isinstance(self.store, Bounded) or not queues:
+            return
+        for delivery in self.store.surplus(list(dict.fromkeys(queues)), self.ledger.lease):
+            move = self.dead_letter(delivery, "maxlen")
+            try:
+                self.store.settle([move])
+            except (TopologyMoved, QueueFull):
+                self.store.settle([Release(delivery.lease, counted=False)])
+                self._forget_topology()
+            else:
+                self.trim([queue for queue, _ in move.into if queue in self.router().limited])
+
+    def _keep_house(self, queues: Sequence[str]) -> list[str]:
+        """Which of the queues are gone; costs one look at the version while nothing changes."""
+        topology = self.current_topology()
+        try:
+            self.store.put([], topology.version)
+        except TopologyMoved:
+            topology = self.refresh()
+        else:
+            if topology.temporary:
+                topology = self.refresh()
+        self.trim(list(self.router().limited))
+        return [queue for queue in queues if queue not in topology.queues]
 
     def _forget_topology(self) -> None:
         self._router = None
@@ -119,6 +199,16 @@ class VirtualConnection:
         return self.router().topology
 
     def refresh(self) -> Topology:
+        """The topology as it is now, without the queues whose life is over."""
+        topology = self._look()
+        if topology.temporary and (gone := self.attendance.expire_queues()):
+            for queue in gone:
+                self.attendance.forget(queue)
+                self._owned.pop(queue, None)
+            self.tidy(topology)
+        return self.current_topology()
+
+    def _look(self) -> Topology:
         return self.router(fresh=True).topology
 
     def refusal(self, delivery: Delivery) -> Move | None:
@@ -149,14 +239,14 @@ class VirtualConnection:
                 dead.exchange,
             )
         head = encode_head(dead.exchange, dead.routing_key, dead.content.properties)
-        specs = self.current_topology().queues
-        return tuple((name, envelope(dead, head, specs[name])) for name in queues)
+        router = self.router()
+        return tuple((name, envelope(dead, head, router.target(name))) for name in queues)
 
     def _wanted(self, dead: Publication) -> tuple[str, ...]:
         """The queues for a dead letter, by the topology as it is now where the one last seen has none."""
         for fresh in (False, True):
             with suppress(NotFound):
-                queues = self.router(fresh).queues(dead.exchange, dead.routing_key, headers_of(dead))
-                if queues:
-                    return queues
+                targets = self.router(fresh).targets(dead.exchange, dead.routing_key, headers_of(dead))
+                if targets:
+                    return tuple(target.queue for target in targets)
         return ()

@@ -9,7 +9,7 @@ from math import inf
 from kombu.exceptions import AccessRefused, NotFound, NotSupported, PreconditionFailed
 from kombu.transport.base import Arguments
 from kombu.transport.virtual.routing import EXCHANGE_TYPES, HEADERS_RULES
-from kombu.transport.virtual.store import Capabilities, QueueSpec
+from kombu.transport.virtual.store import Attended, Capabilities, QueueSpec, Store
 from kombu.transport.virtual.topology import PREDECLARED, BindingSpec, ExchangeSpec, Topology
 
 MAX_NAME = 255
@@ -22,6 +22,10 @@ _INTEGERS: Mapping[str, tuple[int, int | None]] = {
     "x-max-length-bytes": (0, None),
     "x-max-priority": (0, 255),
     "x-delivery-limit": (0, None),
+}
+_CHOICES: Mapping[str, tuple[object, ...]] = {
+    "x-overflow": ("drop-head", "reject-publish"),
+    "x-single-active-consumer": (True, False),
 }
 _NAMES = ("x-dead-letter-exchange", "x-dead-letter-routing-key", "alternate-exchange")
 _EXCHANGE_ARGUMENTS = frozenset({"alternate-exchange"})
@@ -48,17 +52,16 @@ def check_exchange(exchange: ExchangeSpec, can: Capabilities) -> None:
             f"exchange {exchange.name!r}: transport {can.name!r} has no type {exchange.type!r},"
             f" only {', '.join(EXCHANGE_TYPES)}"
         )
-    if exchange.auto_delete:
-        raise NotSupported(f"exchange {exchange.name!r}: transport {can.name!r} does not keep auto_delete")
     _check_known("exchange", exchange.name, exchange.arguments, _EXCHANGE_ARGUMENTS, can)
     _check_names("exchange", exchange.name, exchange.arguments)
 
 
-def check_queue(queue: QueueSpec, can: Capabilities) -> None:
+def check_queue(queue: QueueSpec, store: Store) -> None:
     """Raises when the queue cannot be declared on this transport."""
+    can = store.capabilities
     _check_name("queue", queue.name)
     for flag in ("exclusive", "auto_delete"):
-        if getattr(queue, flag):
+        if getattr(queue, flag) and not isinstance(store, Attended):
             raise NotSupported(f"queue {queue.name!r}: transport {can.name!r} does not keep {flag}")
     _check_known("queue", queue.name, queue.arguments, can.queue_arguments, can)
     _check_names("queue", queue.name, queue.arguments)
@@ -71,6 +74,10 @@ def check_queue(queue: QueueSpec, can: Capabilities) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value < low or (high and value > high):
             limits = f"{low} to {high}" if high is not None else f"{low} or more"
             raise PreconditionFailed(f"queue {queue.name!r}: {name}={value!r} must be a whole number, {limits}")
+    for name, allowed in _CHOICES.items():
+        if name in queue.arguments and queue.arguments[name] not in allowed:
+            choices = ", ".join(map(repr, allowed))
+            raise PreconditionFailed(f"queue {queue.name!r}: {name}={queue.arguments[name]!r} must be one of {choices}")
     if queue.max_priority > can.max_priority:
         raise NotSupported(
             f"queue {queue.name!r}: x-max-priority={queue.max_priority},"

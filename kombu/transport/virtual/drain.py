@@ -7,44 +7,64 @@ buffer of its queue, so cancelling one consumer takes nothing from the others.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from kombu.exceptions import KombuError, NotFound, OperationalError
+from kombu.transport.base import CancelCallback
 from kombu.transport.virtual.settling import Ledger
-from kombu.transport.virtual.store import Delivery, Outcome, Release, Store
+from kombu.transport.virtual.store import Delivery, Outcome, Release, Store, User
 
 logger = logging.getLogger(__name__)
-
-Hand = Callable[["Subscription", Delivery], None]
 
 
 @dataclass(slots=True, eq=False)
 class Subscription:
     """One consumer: ``hand`` passes a delivery on, ``free`` says how many more it may hold."""
 
+    user: User
     tag: str
-    queue: str
-    hand: Hand
+    hand: Callable[[Delivery], None]
     free: Callable[[], int]
+    on_cancel: CancelCallback | None = None
+
+    @property
+    def queue(self) -> str:
+        return self.user.queue
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Line:
-    """A queue with consumers: who takes turns, and what is waiting for them."""
+    """A queue with consumers: who takes turns, and what is waiting for them.
 
+    ``single``: only one consumer of all connections is active at a time; ``active`` says which.
+    """
+
+    queue: str
+    single: bool
+    active: User | None = None
     consumers: deque[Subscription] = field(default_factory=deque)
     waiting: deque[Delivery] = field(default_factory=deque)
 
     def free(self) -> int:
-        return sum(consumer.free() for consumer in self.consumers) - len(self.waiting)
+        return sum(consumer.free() for consumer in self.serving()) - len(self.waiting)
+
+    def serving(self) -> Sequence[Subscription]:
+        if not self.single:
+            return self.consumers
+        return [consumer for consumer in self.consumers if consumer.user == self.active]
 
     def next_consumer(self) -> Subscription | None:
-        for _ in range(len(self.consumers)):
-            consumer = self.consumers[0]
-            self.consumers.rotate(-1)
+        if self.single:
+            return next((consumer for consumer in self.serving() if consumer.free() > 0), None)
+        consumers = self.consumers
+        for _ in range(len(consumers)):
+            consumer = consumers[0]
+            if len(consumers) > 1:
+                consumers.rotate(-1)
             if consumer.free() > 0:
                 return consumer
         return None
@@ -52,36 +72,45 @@ class _Line:
 
 class Drain:
     """The consumers of one connection. ``refusal`` says what is to become of a message that must not be delivered,
-    ``missing`` which queues do not exist any more."""
+    ``housekeeping(queues)`` does what has to be done now and then, and answers which of these queues are gone."""
 
     def __init__(
         self,
         store: Store,
         ledger: Ledger,
         refusal: Callable[[Delivery], Outcome | None],
-        missing: Callable[[Sequence[str]], list[str]],
+        housekeeping: Callable[[Sequence[str]], list[str]],
     ) -> None:
         self._store = store
         self._ledger = ledger
         self._refusal = refusal
-        self._missing = missing
+        self._housekeeping = housekeeping
         self._claimed: deque[Delivery] = deque()
         self._kept_house = 0.0
         self._lines: dict[str, _Line] = {}
-        self._turns: deque[str] = deque()
+        self._turns: deque[_Line] = deque()
         self._interrupted = False
+        self._full = False
+        self._stirred = threading.Event()
 
     def interrupt(self) -> None:
         """From any thread: let :meth:`run` raise ``TimeoutError`` now, or when it is called next."""
         self._interrupted = True
+        self._stirred.set()
         self._store.wake()
 
-    def subscribe(self, subscription: Subscription) -> None:
+    def stir(self) -> None:
+        """From any thread: a consumer may hold more than before."""
+        if self._full:
+            self._stirred.set()
+
+    def subscribe(self, subscription: Subscription, single: bool) -> None:
         line = self._lines.get(subscription.queue)
         if line is None:
-            line = self._lines[subscription.queue] = _Line()
-            self._turns.append(subscription.queue)
+            line = self._lines[subscription.queue] = _Line(subscription.queue, single)
+            self._turns.append(line)
         line.consumers.append(subscription)
+        self._choose([line])
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End one consumer; what waits goes to the queue's other consumers, or back if there are none."""
@@ -90,13 +119,20 @@ class Drain:
             return  # it ended before, with its queue
         line.consumers.remove(subscription)
         if not line.consumers:
-            self._close_line(subscription.queue)
+            self._close_line(line)
             self._ledger.flush()
+
+    def give_back(self) -> None:
+        """Give back what waits for consumers that take nothing for now."""
+        for line in self._turns:
+            if not any(consumer.free() > 0 for consumer in line.serving()):
+                self._release(line)
+        self._ledger.flush()
 
     @property
     def queues(self) -> list[str]:
         """The queues that have consumers."""
-        return list(self._turns)
+        return list(self._lines)
 
     def close(self) -> None:
         """Give back what was claimed and not sorted yet."""
@@ -109,10 +145,14 @@ class Drain:
 
     def run(self, timeout: float | None) -> None:
         """Hand out one message; raises ``TimeoutError`` when none came within ``timeout`` seconds."""
+        if self._hand_one():
+            return
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not self._hand_one():
+        while True:
             self._ledger.flush()
             if self._sort() or self._keep_house() or self._claim():
+                if self._hand_one():
+                    return
                 continue
             if self._interrupted:
                 self._interrupted = False
@@ -121,21 +161,24 @@ class Drain:
             if remaining <= 0:
                 raise TimeoutError(f"no message within {timeout} seconds")
             self._wait(min(remaining, _MOST_WAIT))
+            if self._hand_one():
+                return
 
     def _hand_one(self) -> bool:
-        for _ in range(len(self._turns)):
-            queue = self._turns[0]
-            self._turns.rotate(-1)
-            line = self._lines[queue]
+        turns, ledger = self._turns, self._ledger
+        for _ in range(len(turns)):
+            line = turns[0]
+            if len(turns) > 1:
+                turns.rotate(-1)
             while line.waiting and (consumer := line.next_consumer()) is not None:
                 delivery = line.waiting.popleft()
-                if self._ledger.holds(delivery.lease):
-                    consumer.hand(consumer, delivery)
+                if ledger.holds(delivery.lease):
+                    consumer.hand(delivery)
                     return True
         return False
 
     def _claim(self) -> bool:
-        wants = {queue: free for queue in self._turns if (free := self._lines[queue].free()) > 0}
+        wants = {line.queue: free for line in self._turns if (free := line.free()) > 0}
         if not wants:
             return False
         return self._take(self._store.claim(wants, self._ledger.lease))
@@ -146,13 +189,35 @@ class Drain:
         if time.monotonic() - self._kept_house < _KEEP_HOUSE_EVERY:
             return False
         self._kept_house = time.monotonic()
-        if gone := self._missing(self.queues):
-            for queue in gone:
-                self._close_line(queue)
-            raise NotFound(f"deleted under its consumers, which have ended: queue {', '.join(map(repr, gone))}")
+        self._end(self._housekeeping(self.queues))
+        self._choose(self._turns)
         return self._take(self._store.sweep(self._store.capabilities.max_batch, self._ledger.lease))
 
+    def _end(self, gone: Sequence[str]) -> None:
+        """The consumers of these queues have ended: each is told, or the caller is."""
+        ended = [consumer for queue in gone for consumer in self._lines[queue].consumers]
+        for queue in gone:
+            self._close_line(self._lines[queue])
+        for consumer in ended:
+            if consumer.on_cancel is not None:
+                consumer.on_cancel(consumer.tag)
+        if untold := {consumer.queue for consumer in ended if consumer.on_cancel is None}:
+            raise NotFound(f"deleted under its consumers, which have ended: queue {', '.join(map(repr, untold))}")
+
+    def _choose(self, lines: Sequence[_Line] | deque[_Line]) -> None:
+        """Who is active is the consumer that came first, of any connection."""
+        single = [line for line in lines if line.single]
+        if not single:
+            return
+        users = self._ledger.attendance.of([line.queue for line in single])
+        for line in single:
+            line.active = next((user for user in users.get(line.queue, ()) if user.consumer), None)
+            if not line.serving():
+                self._release(line)
+
     def _take(self, deliveries: list[Delivery]) -> bool:
+        if not deliveries:
+            return False
         self._ledger.hold(deliveries)
         self._claimed.extend(deliveries)
         return self._sort()
@@ -184,18 +249,27 @@ class Drain:
             logger.exception("message %s of queue %r can be neither delivered nor refused", lease.id, lease.queue)
             return Release(lease, delay=self._ledger.lease)
 
-    def _close_line(self, queue: str) -> None:
-        line = self._lines.pop(queue)
-        self._turns.remove(queue)
-        for delivery in line.waiting:
-            self._ledger.settle(Release(delivery.lease, counted=False))
+    def _close_line(self, line: _Line) -> None:
+        del self._lines[line.queue]
+        self._turns.remove(line)
+        self._release(line)
+
+    def _release(self, line: _Line) -> None:
+        while line.waiting:
+            self._ledger.settle(Release(line.waiting.popleft().lease, counted=False))
 
     def _wait(self, seconds: float) -> None:
-        hungry = [queue for queue in self._turns if self._lines[queue].free() > 0]
+        hungry = [line.queue for line in self._turns if line.free() > 0]
         if hungry:
             self._store.wait(hungry, seconds)
-        else:
-            time.sleep(seconds)
+            return
+        self._full = True
+        try:
+            if not any(line.free() > 0 for line in self._turns) and not self._interrupted:
+                self._stirred.wait(seconds)
+        finally:
+            self._full = False
+            self._stirred.clear()
 
 
 _KEEP_HOUSE_EVERY = 1.0

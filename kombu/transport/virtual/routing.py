@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from kombu.exceptions import NotFound
+from kombu.transport.virtual.store import QueueSpec
 from kombu.transport.virtual.topology import DEFAULT_EXCHANGE, BindingSpec, ExchangeSpec, Topology
 
 EXCHANGE_TYPES = ("direct", "topic", "fanout", "headers")
@@ -12,28 +14,54 @@ HEADERS_RULES = ("all", "any", "all-with-x", "any-with-x")
 _CACHED_ROUTES = 10_000
 
 
+class Target(NamedTuple):
+    """A queue that a message reaches, with what it makes of priorities and times to live (seconds)."""
+
+    queue: str
+    max_priority: int
+    ttl: float | None
+
+
 class Router:
-    """Routes by one state of the topology, remembering the answers that do not depend on headers."""
+    """Routes by one state of the topology, remembering the answers that do not depend on headers.
+
+    ``limited`` are the queues that drop what is too much.
+    """
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
-        self._routes: dict[tuple[str, str], tuple[str, ...]] = {}
+        self.limited = frozenset(spec.name for spec in topology.queues.values() if _limited(spec))
+        self._targets: dict[str, Target] = {}
+        self._routes: dict[tuple[str, str], tuple[Target, ...]] = {}
         self._by_headers = any(
             exchange is not None and exchange.type == "headers"
             for exchange in map(topology.exchange, {binding.source for binding in topology.bindings})
         )
 
-    def queues(self, exchange: str, routing_key: str, headers: Mapping[str, object]) -> tuple[str, ...]:
+    def targets(self, exchange: str, routing_key: str, headers: Mapping[str, object]) -> tuple[Target, ...]:
         """The queues, each once. Raises :class:`NotFound` for an exchange that is not declared."""
-        if self._by_headers:
-            return route(self.topology, exchange, routing_key, headers)
-        key = exchange, routing_key
-        found = self._routes.get(key)
+        found = None if self._by_headers else self._routes.get((exchange, routing_key))
         if found is None:
-            if len(self._routes) >= _CACHED_ROUTES:
-                self._routes.clear()
-            found = self._routes[key] = route(self.topology, exchange, routing_key, headers)
+            found = tuple(map(self.target, route(self.topology, exchange, routing_key, headers)))
+            if not self._by_headers:
+                if len(self._routes) >= _CACHED_ROUTES:
+                    self._routes.clear()
+                self._routes[exchange, routing_key] = found
         return found
+
+    def target(self, queue: str) -> Target:
+        """The queue of this name, which is in the topology."""
+        found = self._targets.get(queue)
+        if found is None:
+            spec = self.topology.queues[queue]
+            ttl = spec.arguments.get("x-message-ttl")
+            seconds = ttl / 1000 if isinstance(ttl, int) else None
+            found = self._targets[queue] = Target(queue, spec.max_priority, seconds)
+        return found
+
+
+def _limited(queue: QueueSpec) -> bool:
+    return not queue.refuses_when_full and (queue.max_length is not None or queue.max_bytes is not None)
 
 
 def route(topology: Topology, exchange: str, routing_key: str, headers: Mapping[str, object]) -> tuple[str, ...]:

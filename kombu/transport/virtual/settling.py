@@ -16,7 +16,18 @@ from itertools import groupby
 from typing import TypeVar
 
 from kombu.exceptions import KombuError
-from kombu.transport.virtual.store import Delivery, Lease, Move, Outcome, Release, Store, TopologyMoved
+from kombu.transport.virtual.attending import Attendance
+from kombu.transport.virtual.store import (
+    Delivery,
+    Lease,
+    Move,
+    Outcome,
+    QueueFull,
+    Release,
+    Store,
+    TopologyMoved,
+    User,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +46,10 @@ class Ledger:
         lease: float,
         settle_delay: float,
         on_topology_moved: Callable[[], object] = lambda: None,
+        attendance: Attendance | None = None,
     ) -> None:
         self.store = store
+        self.attendance = attendance or Attendance(store, lease)
         self._on_topology_moved = on_topology_moved
         self.lease = lease
         self.settle_delay = settle_delay
@@ -50,8 +63,14 @@ class Ledger:
     def hold(self, deliveries: Iterable[Delivery]) -> None:
         """Renew these leases from now on, until they are settled or lost."""
         with self._state:
-            self._held.update(delivery.lease for delivery in deliveries)
+            self._held.update([delivery.lease for delivery in deliveries])
         self._keeper.wake_to_renew()
+
+    def attend(self, user: User) -> None:
+        """Use a queue, and say so again and again, until the attendance is left."""
+        self.attendance.enter(user)
+        if self.attendance.kept:
+            self._keeper.wake_to_renew()
 
     def holds(self, lease: Lease) -> bool:
         """False once the lease was lost to another consumer or given up."""
@@ -89,7 +108,8 @@ class Ledger:
                         self._owed[:0] = owed[written:]
 
     def renew(self) -> None:
-        """Extend every lease that is held; forget those that are lost."""
+        """Extend every lease that is held and forget those that are lost; say who is still there."""
+        self.attendance.renew()
         with self._state:
             held = list(self._held)
         for batch in _batches(held, self.store.capabilities.max_batch):
@@ -105,7 +125,7 @@ class Ledger:
 
     @property
     def holding(self) -> bool:
-        return bool(self._held)
+        return bool(self._held) or self.attendance.present
 
     def close(self) -> None:
         """End the keeper and write what is owed."""
@@ -114,19 +134,21 @@ class Ledger:
 
     def _write(self, batch: list[Outcome]) -> None:
         answers = [self._move(batch[0])] if isinstance(batch[0], Move) else self.store.settle(batch)
-        for outcome, answer in zip(batch, answers, strict=True):
-            if not answer and outcome.lease in self._held:
-                lease = outcome.lease
-                logger.warning("lost before settling: message %s of queue %r", lease.id, lease.queue)
-            self.forget(outcome.lease)
+        if not all(answers):
+            for outcome, answer in zip(batch, answers, strict=True):
+                if not answer and outcome.lease in self._held:
+                    lease = outcome.lease
+                    logger.warning("lost before settling: message %s of queue %r", lease.id, lease.queue)
+        with self._state:
+            self._held.difference_update([outcome.lease for outcome in batch])
 
     def _move(self, move: Move) -> bool:
-        """Where the new place is gone the message stays, to be moved by the topology as it is then."""
+        """Where the new place is gone or full the message stays, to be moved by the topology as it is then."""
         try:
             return self.store.settle([move])[0]
-        except TopologyMoved:
+        except (TopologyMoved, QueueFull) as exc:
             lease = move.lease
-            logger.warning("a queue to move message %s into is gone: it stays in %r", lease.id, lease.queue)
+            logger.warning("message %s cannot be moved and stays in %r: %r", lease.id, lease.queue, exc)
             self._on_topology_moved()
             return self.store.settle([Release(lease, delay=self.lease)])[0]
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 MessageId = int | str
 """How a backend identifies a stored message; opaque to the engine."""
@@ -48,7 +48,7 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSpec:
-    """A queue as it was declared (AMQP 0-9-1 ``queue.declare``). ``max_priority`` 0: no priorities."""
+    """A queue as it was declared (AMQP 0-9-1 ``queue.declare``)."""
 
     name: str
     durable: bool = True
@@ -58,12 +58,57 @@ class QueueSpec:
 
     @property
     def max_priority(self) -> int:
-        value = self.arguments.get("x-max-priority", 0)
-        return value if isinstance(value, int) else 0
+        """The highest priority it tells apart; 0: none."""
+        return self._whole("x-max-priority") or 0
+
+    @property
+    def max_length(self) -> int | None:
+        """How many messages may be ready (https://www.rabbitmq.com/docs/maxlength)."""
+        return self._whole("x-max-length")
+
+    @property
+    def max_bytes(self) -> int | None:
+        """How many bytes the bodies of ready messages may have."""
+        return self._whole("x-max-length-bytes")
+
+    @property
+    def refuses_when_full(self) -> bool:
+        """Whether a full queue refuses new messages, instead of dropping those at its head."""
+        return self.arguments.get("x-overflow") == "reject-publish"
+
+    @property
+    def single_active(self) -> bool:
+        """Whether one consumer at a time gets its messages (https://www.rabbitmq.com/docs/consumers)."""
+        return self.arguments.get("x-single-active-consumer") is True
+
+    @property
+    def first_life(self) -> float | None:
+        """Seconds that it is kept after it was declared, if nobody begins to use it; None: for ever."""
+        expires = self._whole("x-expires")
+        if expires is not None:
+            return expires / 1000
+        return _UNTIL_OWNED if self.exclusive else None
+
+    @property
+    def unused_life(self) -> float | None:
+        """Seconds that it is kept once nobody uses it any more; None: for ever."""
+        return 0.0 if self.exclusive or self.auto_delete else self.first_life
+
+    @property
+    def temporary(self) -> bool:
+        """Whether it goes away by itself."""
+        return self.unused_life is not None
+
+    def _whole(self, argument: str) -> int | None:
+        value = self.arguments.get(argument)
+        return value if isinstance(value, int) else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+_UNTIL_OWNED = 60.0
+"""Seconds between the declaration of an exclusive queue and its owner's first sign: only a crash needs so long."""
+
+
+class Envelope(NamedTuple):
     """A message on its way into a store: two opaque parts and what the store must know.
 
     ``head`` is JSON text (exchange, routing key, properties, headers) so that people and admin pages can
@@ -78,8 +123,7 @@ class Envelope:
     ttl: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """The right to settle one claimed message: good for as long as ``token`` is the latest claim's."""
 
     queue: str
@@ -87,8 +131,7 @@ class Lease:
     token: int | str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A claimed message. ``delivery_count`` is 1 the first time. ``expired``: its time to live is over, so
     it must not reach a consumer; the engine dead-letters or drops it. ``age`` is seconds since stored."""
 
@@ -101,15 +144,13 @@ class Delivery:
     age: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     """The message is finished: remove it."""
 
     lease: Lease
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(NamedTuple):
     """Back into its queue, claimable after ``delay`` seconds; without a delay at the place it had before.
 
     ``counted=False`` takes back what the claim added to the delivery count: nobody saw the message.
@@ -120,8 +161,7 @@ class Release:
     counted: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """Store ``into`` and remove the message, as one step where the store can, otherwise in this order.
 
     Dead-lettering is a move. An empty ``into`` removes it, which is what AMQP does without a dead-letter
@@ -133,6 +173,14 @@ class Move:
 
 
 Outcome = Done | Release | Move
+
+
+class User(NamedTuple):
+    """Somebody who uses a queue: a consumer, or the connection that an exclusive queue belongs to."""
+
+    queue: str
+    who: str
+    consumer: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +199,14 @@ class Counts:
 
 class TopologyMoved(Exception):
     """``put`` stored nothing: the topology has another version, or a queue is gone. Route again."""
+
+
+class QueueFull(Exception):
+    """``put`` stored nothing: this queue is full and refuses when it is (``QueueSpec.refuses_when_full``)."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(queue)
+        self.queue = queue
 
 
 class Store(Protocol):
@@ -177,8 +233,8 @@ class Store(Protocol):
         """Store every message in its queue; stored when this returns, or it raises.
 
         ``version`` is that of the topology the items were routed with. Raises :class:`TopologyMoved`,
-        storing nothing, when it is no longer current or a queue does not exist. Without items, only the
-        version is looked at.
+        storing nothing, when it is no longer current or a queue does not exist, and :class:`QueueFull` (a
+        :class:`Bounded` store). Without items, only the version is looked at.
         """
 
     def claim(self, wants: Mapping[str, int], lease: float) -> list[Delivery]:
@@ -211,6 +267,37 @@ class Store(Protocol):
 
 
 @runtime_checkable
+class Attended(Protocol):
+    """A store that knows who uses a queue, in all processes: what exclusive and auto-deleted queues, ``x-expires``
+    and ``x-single-active-consumer`` need. Users, like leases, are there for a while and are renewed.
+    """
+
+    def attend(self, users: Sequence[User], seconds: float) -> list[bool]:
+        """Each is there for ``seconds`` from now, in the place it has or else the last; False where the queue is gone.
+
+        A queue with an ``unused_life`` lives at least that much longer than its users. 0 seconds is a moment's use.
+        """
+
+    def leave(self, users: Sequence[User]) -> None:
+        """They are gone. A queue without users has its ``unused_life`` left; an auto-deleted one that has lost its
+        last consumer has nothing left."""
+
+    def attending(self, queues: Sequence[str]) -> dict[str, list[User]]:
+        """Who is there, in the order they came; queues without users may be left out."""
+
+    def expire_queues(self) -> list[str]:
+        """Delete the queues whose life is over, and answer their names."""
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A store that keeps queues to ``max_length`` and ``max_bytes``: refusing in ``put``, or by what is dropped."""
+
+    def surplus(self, queues: Sequence[str], lease: float) -> list[Delivery]:
+        """Claim what is ready beyond the limits of these queues, from the head; each message for one caller only."""
+
+
+@runtime_checkable
 class Browsable(Protocol):
     """A store whose messages can be looked at and chosen one by one: admin pages need it."""
 
@@ -233,3 +320,7 @@ class Bindable(Protocol):
 
         Raises :class:`kombu.exceptions.NotSupported` when ``connection`` is not one of this store's database.
         """
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether what this thread puts now is part of a transaction of its own: not to be put with that of others."""

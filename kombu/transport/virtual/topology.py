@@ -73,6 +73,11 @@ class Topology:
             found.setdefault(binding.source, []).append(binding)
         return {source: tuple(bindings) for source, bindings in found.items()}
 
+    @cached_property
+    def temporary(self) -> bool:
+        """Whether it has queues that go away by themselves."""
+        return any(queue.temporary for queue in self.queues.values())
+
 
 @runtime_checkable
 class TopologyStore(Protocol):
@@ -88,8 +93,11 @@ class TopologyStore(Protocol):
     def declare_exchange(self, exchange: ExchangeSpec) -> None:
         """Create the exchange unless it exists; does not compare (the engine does)."""
 
-    def delete_exchange(self, name: str) -> None:
-        """Remove the exchange with the bindings from and to it."""
+    def delete_exchange(self, name: str, if_unused: bool = False) -> bool:
+        """Remove the exchange with the bindings from and to it. ``if_unused``: only when nothing is bound to it.
+
+        False when it was left, or was not there.
+        """
 
     def bind(self, binding: BindingSpec) -> None:
         """Add the binding unless it exists."""
