@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from kombu.exceptions import NotFound
+from kombu.transport.base import Content, Publication
 from kombu.transport.virtual.routing import Router, headers_match, route, topic_matches
 from kombu.transport.virtual.store import QueueSpec
 from kombu.transport.virtual.topology import BindingSpec, ExchangeSpec, Topology
@@ -236,7 +237,7 @@ def test_exchanges_bound_in_a_circle_route_each_message_once() -> None:
 
 
 def names(router: Router, exchange: str, headers: dict[str, object]) -> list[str]:
-    return [target.queue for target in router.targets(exchange, "k", headers)]
+    return [target.queue for target in router.targets(Publication(Content(b"", {"headers": headers}), exchange, "k"))]
 
 
 def test_a_router_answers_by_the_headers_of_each_message() -> None:

@@ -263,15 +263,14 @@ class _Shared:
         queues = self.queues
         if version is not None and version != self.version:
             raise TopologyMoved
-        try:
-            wanted = [queues[name] for name, _ in items]
-        except KeyError:
-            raise TopologyMoved from None
-        for queue in dict.fromkeys(wanted):
+        for name in {name for name, _ in items}:
+            queue = queues.get(name)
+            if queue is None:
+                raise TopologyMoved
             if queue.refuses and not queue.has_room(items, now):
-                raise QueueFull(queue.spec.name)
-        for queue, (_, envelope) in zip(wanted, items, strict=True):
-            queue.add(envelope, now)
+                raise QueueFull(name)
+        for name, envelope in items:
+            queues[name].add(envelope, now)
         if self._waiting:
             self.changed.notify_all()
 

@@ -15,6 +15,7 @@ from itertools import count, islice
 from kombu.transport.virtual.store import Counts, Delivery, Envelope, Lease, MessageId, QueueSpec, User
 
 _ids = count(1)
+_NEVER = math.inf
 
 
 class _Stored:
@@ -76,7 +77,7 @@ class Queue:
 
     def add(self, envelope: Envelope, now: float) -> None:
         _, _, priority, delay, ttl = envelope
-        stored = _Stored(next(_ids), envelope, now, now + delay, math.inf if ttl is None else now + ttl)
+        stored = _Stored(next(_ids), envelope, now, now + delay, _NEVER if ttl is None else now + ttl)
         if delay:
             self._delayed += 1
             heappush(self._later, (stored.due, stored.id, 0, stored))

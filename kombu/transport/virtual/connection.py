@@ -20,7 +20,7 @@ from kombu.transport.virtual.deadletter import (
 from kombu.transport.virtual.drain import Drain
 from kombu.transport.virtual.head import decode_head, encode_head
 from kombu.transport.virtual.options import Options
-from kombu.transport.virtual.publishing import Publisher, envelope, headers_of
+from kombu.transport.virtual.publishing import Publisher, envelope
 from kombu.transport.virtual.routing import Router
 from kombu.transport.virtual.settling import Ledger
 from kombu.transport.virtual.store import (
@@ -246,7 +246,7 @@ class VirtualConnection:
         """The queues for a dead letter, by the topology as it is now where the one last seen has none."""
         for fresh in (False, True):
             with suppress(NotFound):
-                targets = self.router(fresh).targets(dead.exchange, dead.routing_key, headers_of(dead))
+                targets = self.router(fresh).targets(dead)
                 if targets:
                     return tuple(target.queue for target in targets)
         return ()

@@ -174,7 +174,7 @@ def _routed(
     items: list[tuple[str, Envelope]] = []
     for publication, head in zip(publications, heads, strict=True):
         try:
-            targets = router.targets(publication.exchange, publication.routing_key, headers_of(publication))
+            targets = router.targets(publication)
         except NotFound as refusal:
             return [], refusal
         if not targets and publication.mandatory:
@@ -189,15 +189,12 @@ def _routed(
 def envelope(publication: Publication, head: str, target: Target) -> Envelope:
     """What one queue gets: its priorities and its time to live bound what the message asks for."""
     (body, properties), _, _, _, delay = publication
-    priority = properties.get("priority") if target.max_priority else 0
-    ttl = target.ttl
+    _, max_priority, ttl = target
+    priority = properties.get("priority") if max_priority else None
     if "expiration" in properties:
         ttl = _shorter(properties["expiration"], ttl)
-    return Envelope(head, body, _within(priority, target.max_priority), delay, ttl)
-
-
-def _within(priority: object, most: int) -> int:
-    return min(max(priority, 0), most) if isinstance(priority, int) else 0
+    within = min(max(priority, 0), max_priority) if isinstance(priority, int) else 0
+    return Envelope(head, body, within, delay, ttl)
 
 
 def _shorter(expiration: object, ttl: float | None) -> float:
@@ -207,12 +204,6 @@ def _shorter(expiration: object, ttl: float | None) -> float:
     except ValueError:
         raise PreconditionFailed(f"expiration={expiration!r} must be milliseconds as text") from None
     return asked if ttl is None else min(asked, ttl)
-
-
-def headers_of(publication: Publication) -> dict[str, object]:
-    """The headers, which a headers exchange looks at."""
-    headers = publication.content.properties.get("headers")
-    return headers if isinstance(headers, dict) else {}
 
 
 def _check_size(publication: Publication, can: Capabilities) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from kombu.exceptions import NotFound
+from kombu.transport.base import Content, Publication
 from kombu.transport.virtual.store import QueueSpec
 from kombu.transport.virtual.topology import DEFAULT_EXCHANGE, BindingSpec, ExchangeSpec, Topology
 
@@ -38,16 +39,20 @@ class Router:
             for exchange in map(topology.exchange, {binding.source for binding in topology.bindings})
         )
 
-    def targets(self, exchange: str, routing_key: str, headers: Mapping[str, object]) -> tuple[Target, ...]:
+    def targets(self, publication: Publication) -> tuple[Target, ...]:
         """The queues, each once. Raises :class:`NotFound` for an exchange that is not declared."""
-        found = None if self._by_headers else self._routes.get((exchange, routing_key))
+        content, exchange, routing_key, _, _ = publication
+        if self._by_headers:
+            return self._found(exchange, routing_key, _headers(content))
+        found = self._routes.get((exchange, routing_key))
         if found is None:
-            found = tuple(map(self.target, route(self.topology, exchange, routing_key, headers)))
-            if not self._by_headers:
-                if len(self._routes) >= _CACHED_ROUTES:
-                    self._routes.clear()
-                self._routes[exchange, routing_key] = found
+            if len(self._routes) >= _CACHED_ROUTES:
+                self._routes.clear()
+            found = self._routes[exchange, routing_key] = self._found(exchange, routing_key, {})
         return found
+
+    def _found(self, exchange: str, routing_key: str, headers: Mapping[str, object]) -> tuple[Target, ...]:
+        return tuple(map(self.target, route(self.topology, exchange, routing_key, headers)))
 
     def target(self, queue: str) -> Target:
         """The queue of this name, which is in the topology."""
@@ -58,6 +63,11 @@ class Router:
             seconds = ttl / 1000 if isinstance(ttl, int) else None
             found = self._targets[queue] = Target(queue, spec.max_priority, seconds)
         return found
+
+
+def _headers(content: Content) -> Mapping[str, object]:
+    headers = content.properties.get("headers")
+    return headers if isinstance(headers, dict) else {}
 
 
 def _limited(queue: QueueSpec) -> bool:
