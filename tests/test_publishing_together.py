@@ -1,0 +1,140 @@
+"""Threads that publish at once through one connection publish in common batches; each hears of its own messages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from kombu import Connection, Producer, Queue
+from kombu.exceptions import MessageReturned, OperationalError
+from kombu.transport.memory import MemoryStore
+from kombu.transport.virtual.store import Envelope
+from tests.memory import PATIENCE, counts, transport_over
+
+THREADS = 8
+
+
+class Held(MemoryStore):
+    """The first put waits for a signal, so that others line up behind it; ``failing`` puts fail after that one."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.sizes: list[int] = []
+        self.entered = threading.Event()
+        self.go_on = threading.Event()
+        self.failing: Exception | None = None
+
+    def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
+        first = not self.entered.is_set()
+        self.entered.set()
+        if first:
+            assert self.go_on.wait(PATIENCE)
+        elif self.failing is not None:
+            raise self.failing
+        self.sizes.append(len(items))
+        super().put(items, version)
+
+
+@pytest.fixture
+def held(name: str) -> Held:
+    return Held(name)
+
+
+@pytest.fixture
+def producer(held: Held, name: str) -> Iterator[Producer]:
+    with Connection(f"memory://{name}") as connection:
+        Queue("orders")(connection).declare()
+    with Connection(transport=transport_over(lambda: held)) as connection:
+        yield connection.Producer(routing_key="orders")
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(THREADS + 1) as pool:
+        yield pool
+
+
+def line_up(
+    held: Held, producer: Producer, pool: ThreadPoolExecutor, publish: Callable[[int], None], threads: int = THREADS
+) -> tuple[Future[None], list[Future[None]]]:
+    """One thread is in the store, and the others wait behind it."""
+    leader = pool.submit(producer.publish, "leader")
+    assert held.entered.wait(PATIENCE)
+    followers = [pool.submit(publish, number) for number in range(threads)]
+    waiting = producer.channel.connection.publisher._waiting  # type: ignore[attr-defined]
+    while len(waiting) < threads:
+        assert not any(follower.done() for follower in followers)
+    return leader, followers
+
+
+def test_those_who_line_up_behind_one_are_stored_in_one_batch(
+    held: Held, producer: Producer, pool: ThreadPoolExecutor, name: str
+) -> None:
+    leader, followers = line_up(held, producer, pool, lambda number: producer.publish(number))
+    held.go_on.set()
+    for each in (leader, *followers):
+        each.result(PATIENCE)
+    assert held.sizes == [1, THREADS]
+    assert counts(name).ready == THREADS + 1
+
+
+def test_only_who_published_it_hears_of_a_refusal(
+    held: Held, producer: Producer, pool: ThreadPoolExecutor, name: str
+) -> None:
+    def publish(number: int) -> None:
+        producer.publish(number, routing_key="orders" if number % 2 else "nobody", mandatory=True)
+
+    _, followers = line_up(held, producer, pool, publish)
+    held.go_on.set()
+    refusals = [type(each.exception(PATIENCE)) for each in followers]
+    assert refusals == [MessageReturned, type(None)] * (THREADS // 2)
+    assert counts(name).ready == 1 + THREADS // 2
+
+
+def test_all_who_were_in_a_batch_that_failed_hear_of_it(
+    held: Held, producer: Producer, pool: ThreadPoolExecutor, name: str
+) -> None:
+    held.failing = OperationalError("the disk is full")
+    leader, followers = line_up(held, producer, pool, lambda number: producer.publish(number))
+    held.go_on.set()
+    leader.result(PATIENCE)
+    errors = [each.exception(PATIENCE) for each in followers]
+    assert [str(error) for error in errors] == ["the disk is full"] * THREADS
+    assert len({id(error) for error in errors}) == THREADS
+    assert counts(name).ready == 1
+
+
+def test_who_waits_behind_others_longer_than_its_timeout_has_published_nothing(
+    held: Held, producer: Producer, pool: ThreadPoolExecutor, name: str
+) -> None:
+    leader = pool.submit(producer.publish, "leader")
+    assert held.entered.wait(PATIENCE)
+    with pytest.raises(TimeoutError, match="other threads"):
+        producer.publish("late", timeout=0.01)
+    held.go_on.set()
+    leader.result(PATIENCE)
+    producer.publish("next")
+    assert counts(name).ready == 2
+
+
+def test_many_threads_lose_and_double_nothing(name: str, pool: ThreadPoolExecutor) -> None:
+    with Connection(f"memory://{name}") as connection:
+        Queue("orders")(connection).declare()
+        producer = connection.Producer(routing_key="orders")
+        start = threading.Barrier(THREADS)
+
+        def publish(thread: int) -> None:
+            start.wait(PATIENCE)
+            for number in range(200):
+                producer.publish([thread, number])
+
+        for each in [pool.submit(publish, thread) for thread in range(THREADS)]:
+            each.result(PATIENCE)
+        queue = Queue("orders")(connection)
+        found = [message.payload for message in iter(lambda: queue.get(no_ack=True), None)]
+        assert sorted(found) == [[thread, number] for thread in range(THREADS) for number in range(200)]
+        for thread in range(THREADS):
+            assert [number for who, number in found if who == thread] == list(range(200))
