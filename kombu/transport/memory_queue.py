@@ -1,7 +1,8 @@
 """One queue of the in-memory transport: its messages in the order of delivery, the leases, and who uses it.
 
 Messages that come as usual wait in one line for each priority. Those that come out of turn (delayed, put back, or
-with a lease that ran out) wait in heaps; an entry of a heap is good only while its turn is the message's latest.
+with a lease that ran out) wait in heaps. A waiting message is a plain tuple of plain values: Python's garbage
+collector, which would otherwise go through a long queue again and again, leaves such tuples alone.
 """
 
 from __future__ import annotations
@@ -17,38 +18,23 @@ from kombu.transport.virtual.store import Counts, Delivery, Envelope, Lease, Mes
 _ids = count(1)
 _NEVER = math.inf
 
-
-class _Stored:
-    """A message in its queue. ``due`` is its place in line, ``available_at`` when it may be claimed, ``turn`` how
-    often it changed its place, ``token`` that of the latest claim."""
-
-    __slots__ = (
-        "available_at",
-        "deliveries",
-        "due",
-        "envelope",
-        "expires_at",
-        "id",
-        "leased",
-        "stored_at",
-        "token",
-        "turn",
-    )
-
-    def __init__(self, id: int, envelope: Envelope, now: float, due: float, expires_at: float) -> None:
-        self.id = id
-        self.envelope = envelope
-        self.stored_at = now
-        self.due = self.available_at = due
-        self.expires_at = expires_at
-        self.deliveries = 0
-        self.turn = 0
-        self.token: MessageId = 0
-        self.leased = False
+_Message = tuple[int, str, bytes, int, float, float, float, int]
+"""Id, head, body, priority, when it was stored, its place in line (when it was due), when it expires, and how often
+it was delivered."""
 
 
-_Entry = tuple[float, int, int, _Stored]
-"""When, the message's id, its turn, and the message."""
+class _Claim:
+    """Messages that were leased together, until when; ``extended`` has those of another time."""
+
+    __slots__ = ("extended", "messages", "until")
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+        self.messages: dict[MessageId, _Message] = {}
+        self.extended: dict[MessageId, float] = {}
+
+    def ends(self, id: MessageId) -> float:
+        return self.extended.get(id, self.until) if self.extended else self.until
 
 
 class Queue:
@@ -57,42 +43,44 @@ class Queue:
     def __init__(self, spec: QueueSpec, now: float) -> None:
         self.spec = spec
         self.refuses = spec.refuses_when_full and (spec.max_length is not None or spec.max_bytes is not None)
-        self._lines: dict[int, deque[_Stored]] = {0: deque()}
-        self._returned: list[tuple[int, float, int, int, _Stored]] = []
-        self._later: list[_Entry] = []
-        self._leases: dict[MessageId, dict[MessageId, _Stored]] = {}
+        self._lines: dict[int, deque[_Message]] = {0: deque()}
+        self._skipped: set[int] = set()
+        """Those in a line that were taken out of turn."""
+        self._out: dict[int, _Message] = {}
+        """Those in a heap; an entry of a heap is good only if it is about the very same message."""
+        self._returned: list[tuple[int, float, int, _Message]] = []
+        self._later: list[tuple[float, int, _Message]] = []
+        self._claims: dict[MessageId, _Claim] = {}
+        self._lapsed: dict[int, MessageId] = {}
+        """Those whose lease ran out, with its token: it can settle them until another claim has them."""
         self._lapses: list[tuple[float, MessageId]] = []
-        self._noted: tuple[float, MessageId] | None = None
-        self._mortal: list[_Entry] = []
+        self._mortal: list[tuple[float, int]] = []
         self._ready = 0
         self._delayed = 0
         self._leased = 0
         self._users: dict[User, float] = {}
         life = spec.first_life
-        self.gone_at = math.inf if life is None else now + life
+        self.gone_at = _NEVER if life is None else now + life
 
     @property
     def total(self) -> int:
         return self._ready + self._delayed + self._leased
 
     def add(self, envelope: Envelope, now: float) -> None:
-        _, _, priority, delay, ttl = envelope
-        stored = _Stored(next(_ids), envelope, now, now + delay, _NEVER if ttl is None else now + ttl)
-        if delay:
-            self._delayed += 1
-            heappush(self._later, (stored.due, stored.id, 0, stored))
-        else:
-            self._ready += 1
-            line = self._lines.get(priority)
-            if line is None:
-                line = self._lines[priority] = deque()
-                self._lines = dict(sorted(self._lines.items(), reverse=True))
-            line.append(stored)
+        head, body, priority, delay, ttl = envelope
+        id = next(_ids)
         if ttl is not None:
-            heappush(self._mortal, (stored.expires_at, stored.id, 0, stored))
-            if len(self._mortal) > 2 * self.total + 64:
-                self._mortal = [entry for entry in self._mortal if not _gone(entry[3])]
-                heapify(self._mortal)
+            self._note_expiry(now + ttl, id)
+        message = (id, head, body, priority, now, now + delay, _NEVER if ttl is None else now + ttl, 0)
+        if delay:
+            self._wait_out(message, now)
+            return
+        self._ready += 1
+        line = self._lines.get(priority)
+        if line is None:
+            line = self._lines[priority] = deque()
+            self._lines = dict(sorted(self._lines.items(), reverse=True))
+        line.append(message)
 
     def claim(self, limit: int, now: float, seconds: float, token: int) -> list[Delivery]:
         """Lease up to ``limit`` messages, in order."""
@@ -106,112 +94,99 @@ class Queue:
     def claim_expired(self, now: float, seconds: float, token: int) -> Iterator[Delivery]:
         """Lease those whose time to live is over, one by one, as they are asked for."""
         self._promote(now)
-        seen: list[_Entry] = []
-        try:
-            while self._mortal and self._mortal[0][0] <= now:
-                entry = heappop(self._mortal)
-                stored = entry[3]
-                if _gone(stored):
-                    continue
-                seen.append(entry)
-                if not stored.leased:
-                    self._take(stored, now)
-                    yield from self._lease([stored], now, seconds, token)
-        finally:
-            for entry in seen:
-                heappush(self._mortal, entry)
+        if not self._mortal or self._mortal[0][0] > now:
+            return
+        free = {message[0]: message for message in self._free()}
+        for message in [free[id] for at, id in sorted(self._mortal) if at <= now and id in free]:
+            self._take(message, now)
+            yield from self._lease([message], now, seconds, token)
 
     def claim_chosen(self, ids: Sequence[int], now: float, seconds: float, token: int) -> list[Delivery]:
         """Lease those that nobody holds."""
         self._promote(now)
-        wanted = {stored.id: stored for stored in self._free()}
-        chosen = [wanted[id] for id in ids if id in wanted]
-        for stored in chosen:
-            self._take(stored, now)
+        free = {message[0]: message for message in self._free()}
+        chosen = [free[id] for id in ids if id in free]
+        for message in chosen:
+            self._take(message, now)
         return self._lease(chosen, now, seconds, token)
 
     def browse(self, limit: int, after: MessageId | None, now: float) -> list[Delivery]:
         self._promote(now)
-        leased = (stored for group in self._leases.values() for stored in group.values() if stored.leased)
-        every = sorted((*self._free(), *leased), key=lambda stored: stored.id)
-        later = (stored for stored in every if after is None or stored.id > int(after))
-        return [self._delivery(stored, now, stored.token) for stored in islice(later, limit)]
+        held = ((m, token) for token, claim in self._claims.items() for m in claim.messages.values())
+        leased = [(_counted(m), token) for m, token in held if m[0] not in self._lapsed]
+        free = [(message, self._lapsed.get(message[0], 0)) for message in self._free()]
+        every = sorted(each for each in (*free, *leased) if after is None or each[0][0] > int(after))
+        return [self._delivery(message, now, token) for message, token in islice(every, limit)]
 
     def holds(self, lease: Lease) -> bool:
         """Whether it is the message's latest; it may have run out since."""
-        return lease.id in self._leases.get(lease.token, ())
+        claim = self._claims.get(lease[2])
+        return claim is not None and lease[1] in claim.messages
 
-    def remove(self, lease: Lease) -> _Stored:
+    def remove(self, lease: Lease) -> _Message:
         """Take a message out by its lease, which is good."""
-        group = self._leases[lease.token]
-        stored = group.pop(lease.id)
-        if not group:
-            del self._leases[lease.token]
-        if stored.leased:
-            self._leased -= 1
-        else:
+        _, id, token = lease
+        claim = self._claims[token]
+        message = claim.messages.pop(id)
+        if not claim.messages:
+            del self._claims[token]
+        if self._lapsed and self._lapsed.pop(message[0], None) is not None:
+            del self._out[message[0]]
             self._ready -= 1
-        stored.turn = -1
-        return stored
+        else:
+            self._leased -= 1
+        return message
 
     def release(self, lease: Lease, now: float, delay: float, counted: bool) -> None:
-        turn = self._leases[lease.token][lease.id].turn
-        stored = self.remove(lease)
-        stored.token, stored.leased = 0, False
-        stored.deliveries -= not counted
-        stored.turn = turn + 1
+        message = self.remove(lease)
+        if counted:
+            message = _counted(message)
         if delay:
-            stored.due = now + delay
-        stored.available_at = stored.due
-        if stored.due > now:
-            self._delayed += 1
-            heappush(self._later, (stored.due, stored.id, stored.turn, stored))
-        else:
-            self._return(stored)
+            message = (*message[:5], now + delay, *message[6:])
+        self._wait_out(message, now)
 
     def extend(self, lease: Lease, now: float, seconds: float) -> bool:
         if not self.holds(lease):
             return False
-        stored = self._leases[lease.token][lease.id]
-        if not stored.leased:
-            stored.leased = True
-            stored.turn += 1
+        _, id, token = lease
+        claim = self._claims[token]
+        if self._lapsed.pop(claim.messages[id][0], None) is not None:
+            del self._out[claim.messages[id][0]]
             self._ready -= 1
             self._leased += 1
-        stored.available_at = now + seconds
-        self._note_lapse(stored.available_at, stored.token)
+        claim.extended[id] = now + seconds
+        self._note_lapse(now + seconds, token)
         return True
 
     def next_due(self) -> float:
         """When the next message may be claimed; in the past when one is ready."""
         if self._ready:
-            return -math.inf
-        while self._later and self._later[0][2] != self._later[0][3].turn:
+            return -_NEVER
+        while self._later and self._out.get(self._later[0][1]) is not self._later[0][2]:
             heappop(self._later)
-        while self._lapses and self._lapses[0][1] not in self._leases:
+        while self._lapses and self._lapses[0][1] not in self._claims:
             heappop(self._lapses)
-        later = self._later[0][0] if self._later else math.inf
-        return min(later, self._lapses[0][0] if self._lapses else math.inf)
+        later = self._later[0][0] if self._later else _NEVER
+        return min(later, self._lapses[0][0] if self._lapses else _NEVER)
 
     def counts(self, now: float) -> Counts:
         self._promote(now)
-        heads = [line[0] for line in self._lines.values() if line]
-        ready = [stored for stored in heads if not _moved(stored)]
-        ready += [stored for *_, turn, stored in self._returned if stored.turn == turn]
+        heads = [line[0] for line in self._lines.values() if line and line[0][0] not in self._skipped]
+        ready = heads + [message for *_, message in self._returned if self._out.get(message[0]) is message]
         return Counts(
             ready=self._ready,
             delayed=self._delayed,
             leased=self._leased,
-            oldest=max((now - stored.stored_at for stored in ready), default=None),
+            oldest=max((now - message[4] for message in ready), default=None),
         )
 
     def purge(self, now: float) -> int:
         self._promote(now)
         free = list(self._free())
-        for stored in free:
-            self._take(stored, now)
-            stored.turn = -1
+        for message in free:
+            self._take(message, now)
         self._lines = {0: deque()}
+        self._skipped.clear()
         self._returned.clear()
         self._later.clear()
         return len(free)
@@ -232,10 +207,10 @@ class Queue:
         over = 0 if most is None else max(self._ready - most, 0)
         if most_bytes is not None:
             excess = self._bytes() - most_bytes
-            for place, stored in enumerate(sorted(self._waiting(), key=_place), start=1):
+            for place, message in enumerate(sorted(self._waiting(), key=_place), start=1):
                 if excess <= 0:
                     break
-                excess -= len(stored.envelope.body)
+                excess -= len(message[2])
                 over = max(over, place)
         return over
 
@@ -246,7 +221,7 @@ class Queue:
             self._users[user] = now + seconds
         life = self.spec.unused_life
         if life is not None:
-            self.gone_at = max(self.gone_at if self.gone_at < math.inf else 0.0, now + seconds + life)
+            self.gone_at = max(self.gone_at if self.gone_at < _NEVER else 0.0, now + seconds + life)
         return True
 
     def leave(self, user: User, now: float) -> None:
@@ -268,128 +243,135 @@ class Queue:
     def _promote(self, now: float) -> None:
         """What has become available moves to where the next claim looks."""
         while self._later and self._later[0][0] <= now:
-            _, _, turn, stored = heappop(self._later)
-            if stored.turn == turn:
+            _, id, message = heappop(self._later)
+            if self._out.get(id) is message:
                 self._delayed -= 1
-                self._return(stored)
+                self._wait_out(message, now)
         while self._lapses and self._lapses[0][0] <= now:
             _, token = heappop(self._lapses)
             self._lapse(token, now)
 
     def _lapse(self, token: MessageId, now: float) -> None:
         """Those of a claim whose lease has run out wait again; until another claim the lease can still settle them."""
-        for stored in self._leases.get(token, {}).values():
-            if stored.leased and stored.available_at <= now:
-                stored.leased = False
+        claim = self._claims.get(token)
+        if claim is None:
+            return
+        for id, message in claim.messages.items():
+            if claim.ends(id) <= now and message[0] not in self._lapsed:
+                self._lapsed[message[0]] = token
                 self._leased -= 1
-                self._return(stored)
+                self._wait_out(_counted(message), now)
 
     def _note_lapse(self, until: float, token: MessageId) -> None:
-        """Leases of this claim may run out then. Those who claim or extend many say so once."""
-        if (until, token) == self._noted:
+        """Leases of this claim may run out then. Those who extend many say so once."""
+        if self._lapses and self._lapses[-1] == (until, token):
             return
-        self._noted = (until, token)
-        heappush(self._lapses, self._noted)
-        if len(self._lapses) > 4 * (len(self._leases) + 16):
-            self._lapses = [entry for entry in self._lapses if entry[1] in self._leases]
-            heapify(self._lapses)
+        heappush(self._lapses, (until, token))
+        if len(self._lapses) > 4 * (len(self._claims) + 16):
+            self._lapses = sorted({entry for entry in self._lapses if entry[1] in self._claims})
 
-    def _return(self, stored: _Stored) -> None:
-        stored.turn += 1
-        self._ready += 1
-        heappush(self._returned, (-stored.envelope.priority, stored.due, stored.id, stored.turn, stored))
+    def _note_expiry(self, at: float, id: int) -> None:
+        """Messages that are gone are forgotten here once they are the greater part."""
+        heappush(self._mortal, (at, id))
+        if len(self._mortal) > 2 * self.total + 64:
+            leased = (message[0] for claim in self._claims.values() for message in claim.messages.values())
+            there = {id, *leased, *(message[0] for message in self._free())}
+            self._mortal = [entry for entry in self._mortal if entry[1] in there]
+            heapify(self._mortal)
 
-    def _take_ready(self, limit: int) -> list[_Stored]:
+    def _wait_out(self, message: _Message, now: float) -> None:
+        """Wait in a heap: to become available, or ready but out of turn."""
+        id, due = message[0], message[5]
+        self._out[id] = message
+        if due > now:
+            self._delayed += 1
+            heappush(self._later, (due, id, message))
+        else:
+            self._ready += 1
+            heappush(self._returned, (*_place(message), message))
+
+    def _take_ready(self, limit: int) -> list[_Message]:
         """Up to ``limit`` of what is ready, in order, out of the lines and the heap."""
-        taken: list[_Stored] = []
-        while len(taken) < limit and (stored := self._next_ready()) is not None:
-            taken.append(stored)
+        taken: list[_Message] = []
+        while len(taken) < limit and (message := self._next_ready()) is not None:
+            taken.append(message)
         return taken
 
-    def _next_ready(self) -> _Stored | None:
+    def _next_ready(self) -> _Message | None:
         returned = self._returned
-        while returned and returned[0][3] != returned[0][4].turn:
+        while returned and self._out.get(returned[0][2]) is not returned[0][3]:
             heappop(returned)
         for line in self._lines.values():
-            while line and line[0].turn:
-                line.popleft()  # it was taken out of turn
+            while self._skipped and line and line[0][0] in self._skipped:
+                self._skipped.discard(line.popleft()[0])
             if line:
-                return line.popleft() if not returned or _place(line[0]) < returned[0][:3] else heappop(returned)[4]
-        return heappop(returned)[4] if returned else None
+                if not returned or _place(line[0]) < returned[0][:3]:
+                    return line.popleft()
+                break
+        return self._out.pop(heappop(returned)[2]) if returned else None
 
-    def _lease(self, taken: list[_Stored], now: float, seconds: float, token: int) -> list[Delivery]:
+    def _lease(self, taken: list[_Message], now: float, seconds: float, token: int) -> list[Delivery]:
         if not taken:
             return []
-        until = now + seconds
+        claim = self._claims.get(token)
+        if claim is None:
+            claim = self._claims[token] = _Claim(now + seconds)
+            self._note_lapse(claim.until, token)
         self._leased += len(taken)
-        group = self._leases.setdefault(token, {})
-        self._note_lapse(until, token)
-        deliveries = []
-        for stored in taken:
-            if stored.token:
-                self._forget(stored)
-            stored.token = token
-            stored.leased = True
-            stored.available_at = until
-            stored.turn += 1
-            stored.deliveries += 1
-            group[stored.id] = stored
-            deliveries.append(self._delivery(stored, now, token))
+        messages, name, deliveries = claim.messages, self.spec.name, []
+        for message in taken:
+            id, head, body, priority, stored_at, _, expires_at, delivered = message
+            if self._lapsed:
+                self._forget_lapsed(id)
+            messages[id] = message
+            lease = Lease(name, id, token)
+            deliveries.append(Delivery(lease, head, body, priority, delivered + 1, expires_at <= now, now - stored_at))
         return deliveries
 
-    def _delivery(self, stored: _Stored, now: float, token: MessageId) -> Delivery:
-        envelope = stored.envelope
-        return Delivery(
-            Lease(self.spec.name, stored.id, token),
-            envelope.head,
-            envelope.body,
-            envelope.priority,
-            stored.deliveries,
-            stored.expires_at <= now,
-            now - stored.stored_at,
-        )
+    def _delivery(self, message: _Message, now: float, token: MessageId) -> Delivery:
+        id, head, body, priority, stored_at, _, expires_at, delivered = message
+        lease = Lease(self.spec.name, id, token)
+        return Delivery(lease, head, body, priority, delivered, expires_at <= now, now - stored_at)
 
-    def _take(self, stored: _Stored, now: float) -> None:
-        """Out of the line, out of turn."""
-        if stored.available_at > now:
+    def _take(self, message: _Message, now: float) -> None:
+        """Out of turn."""
+        id, due = message[0], message[5]
+        if due > now:
             self._delayed -= 1
         else:
             self._ready -= 1
-        if stored.token:
-            self._forget(stored)
-        stored.turn += 1
+        if self._out.pop(id, None) is None:
+            self._skipped.add(id)
+        self._forget_lapsed(id)
 
-    def _forget(self, stored: _Stored) -> None:
-        """A lease that has run out and is another claim's now."""
-        group = self._leases[stored.token]
-        del group[stored.id]
-        if not group:
-            del self._leases[stored.token]
-        stored.token = 0
+    def _forget_lapsed(self, id: int) -> None:
+        """The lease that has run out is good for nothing any more."""
+        token = self._lapsed.pop(id, None)
+        if token is not None:
+            claim = self._claims[token]
+            del claim.messages[id]
+            if not claim.messages:
+                del self._claims[token]
 
-    def _waiting(self) -> Iterator[_Stored]:
+    def _waiting(self) -> Iterator[_Message]:
         """What is ready."""
         for line in self._lines.values():
-            yield from (stored for stored in line if not _moved(stored))
-        yield from (stored for *_, turn, stored in self._returned if stored.turn == turn)
+            yield from (message for message in line if message[0] not in self._skipped)
+        yield from (message for *_, message in self._returned if self._out.get(message[0]) is message)
 
-    def _free(self) -> Iterator[_Stored]:
+    def _free(self) -> Iterator[_Message]:
         """What nobody holds."""
         yield from self._waiting()
-        yield from (stored for *_, turn, stored in self._later if stored.turn == turn)
+        yield from (message for *_, message in self._later if self._out.get(message[0]) is message)
 
     def _bytes(self) -> int:
-        return sum(len(stored.envelope.body) for stored in self._waiting())
+        return sum(len(message[2]) for message in self._waiting())
 
 
-def _moved(stored: _Stored) -> bool:
-    """Whether a message of a line was taken out of turn."""
-    return stored.turn != 0
+def _counted(message: _Message) -> _Message:
+    """Delivered once more."""
+    return (*message[:7], message[7] + 1)
 
 
-def _gone(stored: _Stored) -> bool:
-    return stored.turn == -1
-
-
-def _place(stored: _Stored) -> tuple[int, float, int]:
-    return -stored.envelope.priority, stored.due, stored.id
+def _place(message: _Message) -> tuple[int, float, int]:
+    return -message[3], message[5], message[0]
