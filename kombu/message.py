@@ -115,7 +115,7 @@ class Message:
         if self.no_ack:
             return
         channel, tag = self._unsettled()
-        channel.basic_ack(tag, multiple=multiple, within=within)
+        channel.basic_ack(tag, multiple, within=within)
         if within is None:
             self.state = "acknowledged"
 

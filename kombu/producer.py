@@ -167,7 +167,10 @@ class Producer:
             _seconds(delay, eta) if delay or eta is not None else 0.0,
             properties,
         )
-        self._send([publication], declare, retry, retry_policy, timeout, confirm_timeout)
+        if retry:
+            self._send([publication], declare, retry, retry_policy, timeout, confirm_timeout)
+        else:
+            self._send_once([publication], declare, _sooner(timeout, confirm_timeout))
 
     def batch(self) -> Batch:
         """Gather messages in a ``with`` block and publish them together at its end.
@@ -246,9 +249,11 @@ class Producer:
         properties: Mapping[str, object],
     ) -> Publication:
         target = self.exchange if exchange is None else exchange
-        payload, content_type, content_encoding = _payload(
-            body, serializer or self.serializer, content_type, content_encoding
-        )
+        if content_type is None:
+            content_type, content_encoding, body = dumps(body, serializer or self.serializer)
+        payload = body if type(body) is bytes else _bytes(body, content_type, content_encoding)
+        if content_encoding is None:
+            content_encoding = "utf-8" if isinstance(body, str) else "binary"
         described: dict[str, object] = {
             "content_type": content_type,
             "content_encoding": content_encoding,
@@ -313,7 +318,9 @@ class Producer:
     def _send_once(
         self, publications: Sequence[Publication], declare: Iterable[Exchange | Queue] | None, timeout: float | None
     ) -> None:
-        channel = self.channel
+        channel = self._channel
+        if channel is None or not channel.is_open:
+            channel = self.channel
         if declare:
             for entity in declare:
                 self.maybe_declare(entity)
@@ -386,18 +393,12 @@ class Batch:
             self.publications = []
 
 
-def _payload(
-    body: Any, serializer: str | None, content_type: str | None, content_encoding: str | None
-) -> tuple[bytes, str, str]:
-    """Bytes with their type and encoding; a body that comes with a content type is taken as it is."""
-    if content_type is None:
-        content_type, content_encoding, body = dumps(body, serializer)
-    elif content_encoding is None:
-        content_encoding = "utf-8" if isinstance(body, str) else "binary"
+def _bytes(body: Any, content_type: str, content_encoding: str | None) -> bytes:
+    """A body that is text or bytes already, as bytes."""
     if isinstance(body, str):
-        return _encoded(body, content_encoding), content_type, content_encoding
+        return _encoded(body, content_encoding or "utf-8")
     if isinstance(body, bytes | bytearray | memoryview):
-        return bytes(body), content_type, content_encoding
+        return bytes(body)
     kind = type(body).__name__
     raise EncodeError(f"content_type={content_type!r} is for a body that is text or bytes already, not {kind}")
 

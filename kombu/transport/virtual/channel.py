@@ -192,7 +192,9 @@ class Channel:
         self.publish_batch([Publication(content, exchange, routing_key, mandatory, delay)], timeout)
 
     def publish_batch(self, publications: Sequence[Publication], timeout: float | None = None) -> None:
-        self._open().publisher.publish(publications, timeout)
+        if not self.is_open:
+            self._open()
+        self.connection.publisher.publish(publications, timeout)
 
     def basic_consume(
         self,
@@ -281,6 +283,9 @@ class Channel:
 
     def basic_ack(self, delivery_tag: int | str, multiple: bool = False, *, within: object | None = None) -> None:
         tag = int(delivery_tag)
+        if within is None and not multiple and not self._within:
+            self.connection.ledger.settle(Done(self._settled(tag, "acknowledged").lease))
+            return
         if tag not in self._unsettled:
             raise self._unknown(tag)
         if within is not None:
@@ -393,7 +398,7 @@ class Channel:
 
     def _done(self, tag: int) -> None:
         lease = self._settled(tag, "acknowledged").lease
-        if self._within and tag in self._within:
+        if tag in self._within:
             self._within.discard(tag)
             self.connection.ledger.forget(lease)
         else:
@@ -406,7 +411,8 @@ class Channel:
         delivery, message, held = unsettled
         message.state = state
         held.discard(tag)
-        self.connection.drain.stir()
+        if self.connection.drain.full:
+            self.connection.drain.stir()
         return delivery
 
     def _up_to(self, tag: int) -> list[int]:

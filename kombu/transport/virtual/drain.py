@@ -90,7 +90,7 @@ class Drain:
         self._lines: dict[str, _Line] = {}
         self._turns: deque[_Line] = deque()
         self._interrupted = False
-        self._full = False
+        self.full = False
         self._stirred = threading.Event()
 
     def interrupt(self) -> None:
@@ -100,9 +100,8 @@ class Drain:
         self._store.wake()
 
     def stir(self) -> None:
-        """From any thread: a consumer may hold more than before."""
-        if self._full:
-            self._stirred.set()
+        """From any thread: a consumer may hold more than before; matters while the drain is ``full``."""
+        self._stirred.set()
 
     def subscribe(self, subscription: Subscription, single: bool) -> None:
         line = self._lines.get(subscription.queue)
@@ -263,12 +262,12 @@ class Drain:
         if hungry:
             self._store.wait(hungry, seconds)
             return
-        self._full = True
+        self.full = True
         try:
             if not any(line.free() > 0 for line in self._turns) and not self._interrupted:
                 self._stirred.wait(seconds)
         finally:
-            self._full = False
+            self.full = False
             self._stirred.clear()
 
 

@@ -56,6 +56,7 @@ class Publisher:
         self._store = store
         self._bindable = store if isinstance(store, Bindable) else None
         self._can = store.capabilities
+        self._max_body = store.capabilities.max_body
         self._router = router
         self._reroute = reroute
         self._trim = trim
@@ -131,10 +132,9 @@ class Publisher:
         return None
 
     def _publish(self, publications: Sequence[Publication]) -> None:
-        heads = [self._head(publication) for publication in publications]
         router = self._router()
         for _ in range(_ATTEMPTS):
-            items, refusal = _routed(publications, heads, router)
+            items, refusal = self._items(publications, router)
             try:
                 self._store.put(items, router.topology.version)
             except TopologyMoved:
@@ -149,15 +149,31 @@ class Publisher:
             return
         raise OperationalError(f"exchanges and bindings kept changing: not published after {_ATTEMPTS} attempts")
 
-    def _head(self, publication: Publication) -> str:
-        content, exchange, routing_key, _, delay = publication
-        if delay:
-            check_delay(delay, self._can)
-        if len(routing_key) > MAX_NAME:
-            raise PreconditionFailed(f"a routing key has {MAX_NAME} characters at most, not {len(routing_key)}")
-        if self._can.max_body is not None:
-            _check_size(publication, self._can)
-        return encode_head(exchange, routing_key, content.properties)
+    def _items(
+        self, publications: Sequence[Publication], router: Router
+    ) -> tuple[list[tuple[str, Envelope]], ChannelError | None]:
+        """The queues and envelopes; or none, and why the batch cannot be published."""
+        items: list[tuple[str, Envelope]] = []
+        for publication in publications:
+            (body, properties), exchange, routing_key, mandatory, delay = publication
+            if delay or self._max_body is not None or len(routing_key) > MAX_NAME:
+                _check(publication, self._can)
+            head = encode_head(exchange, routing_key, properties)
+            try:
+                targets = router.targets(publication)
+            except NotFound as refusal:
+                return [], refusal
+            if not targets and mandatory:
+                return [], MessageReturned(
+                    f"no queue is bound to exchange {exchange!r} for routing key {routing_key!r}"
+                )
+            for target in targets:
+                queue, max_priority, ttl = target
+                if max_priority or "expiration" in properties:
+                    items.append((queue, envelope(publication, head, target)))
+                else:
+                    items.append((queue, Envelope(head, body, 0, delay, ttl)))
+        return items, None
 
 
 def _copy(error: KombuError) -> KombuError:
@@ -165,25 +181,6 @@ def _copy(error: KombuError) -> KombuError:
     copied = type(error)(*error.args)
     copied.__cause__ = error
     return copied
-
-
-def _routed(
-    publications: Sequence[Publication], heads: Sequence[str], router: Router
-) -> tuple[list[tuple[str, Envelope]], ChannelError | None]:
-    """The queues and envelopes; or none, and why the batch cannot be published."""
-    items: list[tuple[str, Envelope]] = []
-    for publication, head in zip(publications, heads, strict=True):
-        try:
-            targets = router.targets(publication)
-        except NotFound as refusal:
-            return [], refusal
-        if not targets and publication.mandatory:
-            return [], MessageReturned(
-                f"no queue is bound to exchange {publication.exchange!r} for routing key {publication.routing_key!r}"
-            )
-        for target in targets:
-            items.append((target.queue, envelope(publication, head, target)))
-    return items, None
 
 
 def envelope(publication: Publication, head: str, target: Target) -> Envelope:
@@ -206,7 +203,11 @@ def _shorter(expiration: object, ttl: float | None) -> float:
     return asked if ttl is None else min(asked, ttl)
 
 
-def _check_size(publication: Publication, can: Capabilities) -> None:
+def _check(publication: Publication, can: Capabilities) -> None:
+    """Raises when the store cannot keep it."""
+    check_delay(publication.delay, can)
+    if len(publication.routing_key) > MAX_NAME:
+        raise PreconditionFailed(f"a routing key has {MAX_NAME} characters at most, not {len(publication.routing_key)}")
     size = len(publication.content.body)
     if can.max_body is not None and size > can.max_body:
         raise PreconditionFailed(f"body of {size} bytes: transport {can.name!r} keeps {can.max_body} bytes at most")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import TypeVar
@@ -54,7 +55,7 @@ class Ledger:
         self.lease = lease
         self.settle_delay = settle_delay
         self._held: set[Lease] = set()
-        self._owed: list[Outcome] = []
+        self._owed: deque[Outcome] = deque()
         self._owed_since = 0.0
         self._state = threading.Lock()
         self._writing = threading.RLock()
@@ -83,20 +84,18 @@ class Ledger:
 
     def settle(self, outcome: Outcome) -> None:
         """Owe this outcome; written with the next batch, at once where ``settle_delay`` is 0."""
-        with self._state:
-            if not self._owed:
-                self._owed_since = time.monotonic()
-            self._owed.append(outcome)
+        if not self._owed:
+            self._owed_since = time.monotonic()
+        self._owed.append(outcome)
         if self.settle_delay <= 0:
             self.flush()
-        else:
-            self._keeper.wake_to_write()
+        elif not self._keeper.waiting_for_writes:
+            self._keeper.wake_up()
 
     def flush(self) -> None:
         """Write all that is owed. What the store does not take stays owed, and its error is raised."""
         with self._writing:
-            with self._state:
-                owed, self._owed = self._owed, []
+            owed = [self._owed.popleft() for _ in range(len(self._owed))]
             written = 0
             try:
                 for batch in _writable(owed, self.store.capabilities.max_batch):
@@ -104,8 +103,7 @@ class Ledger:
                     written += len(batch)
             finally:
                 if written < len(owed):
-                    with self._state:
-                        self._owed[:0] = owed[written:]
+                    self._owed.extendleft(reversed(owed[written:]))
 
     def renew(self) -> None:
         """Extend every lease that is held and forget those that are lost; say who is still there."""
@@ -120,8 +118,7 @@ class Ledger:
 
     def overdue(self) -> float | None:
         """Seconds until the oldest outcome must be written; None when nothing is owed."""
-        with self._state:
-            return self._owed_since + self.settle_delay - time.monotonic() if self._owed else None
+        return self._owed_since + self.settle_delay - time.monotonic() if self._owed else None
 
     @property
     def holding(self) -> bool:
@@ -161,16 +158,12 @@ class _Keeper:
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._stopped = False
-        self._waiting_for_writes = False
+        self.waiting_for_writes = False
         self._renew_at: float | None = None
 
     def wake_to_renew(self) -> None:
         if self._renew_at is None:
-            self._wake_up()
-
-    def wake_to_write(self) -> None:
-        if not self._waiting_for_writes:
-            self._wake_up()
+            self.wake_up()
 
     def stop(self) -> None:
         with self._wake:
@@ -179,7 +172,7 @@ class _Keeper:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
-    def _wake_up(self) -> None:
+    def wake_up(self) -> None:
         with self._wake:
             if self._thread is None and not self._stopped:
                 self._thread = threading.Thread(target=self._run, name="kombu-keeper", daemon=True)
@@ -198,9 +191,9 @@ class _Keeper:
 
     def _pause(self) -> float | None:
         # Each mark is taken back before the ledger is looked at: who adds to it in between sees that and wakes us.
-        self._waiting_for_writes = False
+        self.waiting_for_writes = False
         overdue = self._ledger.overdue()
-        self._waiting_for_writes = overdue is not None
+        self.waiting_for_writes = overdue is not None
         if not self._ledger.holding:
             self._renew_at = None
         if self._ledger.holding and self._renew_at is None:
