@@ -1,4 +1,6 @@
-"""``make bench``: 256-byte JSON, one process each, medians of three, in one run on this machine.
+"""``make bench``: 256-byte JSON, one process each, medians, in one run on this machine.
+
+``make bench BENCH='memory imports'`` runs parts of it: memory, sqlite, imports, growth.
 
 The predecessor is installed into ``.venv-peer``, which nothing else uses. Trust the ratios rather than the rates:
 both depend on the machine, and only the ratios compare like with like.
@@ -7,33 +9,58 @@ both depend on the machine, and only the ratios compare like with like.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from statistics import median
 
+from bench import imports
+
 HERE = Path(__file__).resolve().parent
 PEER = HERE.parent / ".venv-peer"
 PEER_VERSION = "kombu[sqlalchemy]==5.7.*"
-REPETITIONS = 3
+REPETITIONS = 5
+MILLION = 1_000_000
 COUNTS = {
-    ("memory", "raw"): 100_000,
+    ("memory", "raw"): 50_000,
     ("memory", "ours"): 50_000,
-    ("memory", "peer"): 10_000,
+    ("memory", "peer"): 50_000,
     ("sqlite", "raw"): 30_000,
     ("sqlite", "ours"): 20_000,
     ("sqlite", "peer"): 500,
 }
 
 
-def main() -> None:
+def main(parts: list[str]) -> None:
     peer = install_peer()
-    for system in ("memory", "sqlite"):
-        found: dict[str, list[dict[str, float]]] = {"raw": [], "ours": [], "peer": []}
-        for _ in range(REPETITIONS):
-            for who, runs in found.items():
-                runs.append(run(who, system, peer))
-        show(system, {who: medians(runs) for who, runs in found.items()})
+    for part in parts or ["memory", "sqlite", "imports", "growth"]:
+        if part == "imports":
+            imports.main(peer)
+        elif part == "growth":
+            growth(peer)
+        else:
+            rates(part, peer)
+
+
+def rates(system: str, peer: Path) -> None:
+    found: dict[str, list[dict[str, float]]] = {"raw": [], "ours": [], "peer": []}
+    for _ in range(REPETITIONS):
+        for who, runs in found.items():
+            runs.append(run(who, system, peer))
+    show(system, {who: medians(runs) for who, runs in found.items()})
+
+
+def growth(peer: Path) -> None:
+    print(
+        f"\n{'memory held':20} {'start':>10} {'tenth':>10} {'middle':>10} {'end':>10}   MiB, over {MILLION:,} messages"
+    )
+    for who, python in (("ours", Path(sys.executable)), ("5.7", peer)):
+        environment = {**os.environ, "PYTHONPATH": str(HERE.parent)} if who == "ours" else None
+        done = subprocess.run(
+            [python, HERE / "growth.py", str(MILLION)], env=environment, check=True, capture_output=True, text=True
+        )
+        print(f"{who:20} {' '.join(f'{value:10.1f}' for value in json.loads(done.stdout).values())}", flush=True)
 
 
 def install_peer() -> Path:
@@ -76,4 +103,4 @@ def ratio(ours: float, other: float | None) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
