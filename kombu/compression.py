@@ -121,9 +121,9 @@ def _decode(method: _Method, body: bytes, limit: int) -> bytes:
 def _method(name: str) -> _Method:
     try:
         return _methods[_aliases.get(name, name)]
-    except KeyError:
+    except (KeyError, TypeError):  # the header of a message may be anything
         known = ", ".join(sorted([*_aliases, *_methods]))
-        raise SerializerNotInstalled(f"no compression {name!r}; known are {known}") from None
+        raise SerializerNotInstalled(f"no compression {str(name)[:100]!r}; known are {known}") from None
 
 
 def _add(method: _Method, aliases: Iterable[str] = ()) -> None:

@@ -86,9 +86,14 @@ class Message:
         Raises :class:`~kombu.exceptions.ContentDisallowed` when its content type is not accepted and
         :class:`~kombu.exceptions.DecodeError` when it is not what its content type promises.
         """
-        if self._decoded is _UNDECODED:
-            self._decoded = self.decode()
-        return self._decoded
+        decoded = self._decoded
+        if decoded is _UNDECODED:
+            if self.headers:
+                decoded = self.decode()
+            else:
+                decoded = loads(self.body, self.content_type, self.content_encoding, self.accept)
+            self._decoded = decoded
+        return decoded
 
     def decode(self) -> Any:
         """Decode the body anew; raises what :attr:`payload` raises."""
@@ -114,8 +119,9 @@ class Message:
         """
         if self.no_ack:
             return
-        channel, tag = self._unsettled()
-        channel.basic_ack(tag, multiple, within=within)
+        if self.state or self.channel is None or self.delivery_tag is None:
+            self._unsettled()
+        self.channel.basic_ack(self.delivery_tag, multiple, within=within)  # type: ignore[union-attr, arg-type]
         if within is None:
             self.state = "acknowledged"
 

@@ -110,7 +110,8 @@ class Producer:
             self._with_retry(lambda left: self.maybe_declare(entity), retry_policy, None)
         else:
             entity.declare(channel=self.channel)
-            self._declared.add(entity)
+            if entity.can_cache_declaration:
+                self._declared.add(entity)
 
     def publish(
         self,

@@ -7,15 +7,20 @@ a consumer's ``accept=["json", "pickle"]``, or :func:`enable_insecure_serializer
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from kombu import formats
 from kombu.exceptions import ContentDisallowed, DecodeError, EncodeError, KombuError, SerializerNotInstalled
 from kombu.formats import pickle_protocol
 from kombu.utils import json
+from kombu.utils.content import media_type, text_or_bytes, usual_encoding, utf8
+
+if TYPE_CHECKING:
+    import pickle
 
 __all__ = [
     "ContentDisallowed",
@@ -28,6 +33,7 @@ __all__ = [
     "enable_insecure_serializers",
     "encode",
     "loads",
+    "pickle",
     "pickle_protocol",
     "prepare_accept_content",
     "raw_encode",
@@ -52,9 +58,7 @@ DEFAULT_SERIALIZER = "json"
 INSECURE_SERIALIZERS = ("pickle", "yaml", "msgpack")
 PLUGIN_GROUP = "kombu.serializers"
 
-_BINARY = frozenset({"binary", "ascii-8bit"})
-_SLOW_CHARSETS = frozenset({"idna", "punycode"})
-"""Codecs that take quadratic time; they are for host names."""
+_AS_IS = (str, bytes, bytearray, memoryview)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class Serializer:
     decode: Decoder
     content_type: str
     content_encoding: str = "utf-8"
+    reads_utf8: bool = False
+    """``decode`` takes UTF-8 bytes as well as text, and raises nothing but our own errors."""
 
 
 class SerializerRegistry:
@@ -87,18 +93,15 @@ class SerializerRegistry:
         """
         if serializer == "raw":
             return raw_encode(data)
-        if not serializer and isinstance(data, str):
-            return "text/plain", "utf-8", _utf8(data)
-        if not serializer and isinstance(data, (bytes, bytearray, memoryview)):
-            return raw_encode(data)
-        chosen = self._named(serializer or DEFAULT_SERIALIZER)
+        if not serializer and isinstance(data, _AS_IS):
+            return ("text/plain", "utf-8", utf8(data)) if isinstance(data, str) else raw_encode(data)
+        chosen = self._by_name.get(serializer or DEFAULT_SERIALIZER) or self._named(serializer or DEFAULT_SERIALIZER)
         try:
-            body = chosen.encode(data)
+            return chosen.content_type, chosen.content_encoding, chosen.encode(data)
         except KombuError:
             raise
         except Exception as exc:
             raise EncodeError(f"{type(data).__qualname__} cannot be sent as {chosen.name}: {exc}") from exc
-        return chosen.content_type, chosen.content_encoding, body
 
     def loads(
         self,
@@ -117,14 +120,22 @@ class SerializerRegistry:
         Raises :class:`~kombu.exceptions.ContentDisallowed` for what is not accepted and
         :class:`~kombu.exceptions.DecodeError` for what is not what its content type promises.
         """
+        known = self._by_type.get(content_type or "")
+        if known is not None and known.reads_utf8 and content_encoding == "utf-8" and data is not None:
+            # the way of nearly every message: each step of the long way would be noticed
+            listed = self._enabled if accept is None else accept
+            if not isinstance(listed, str) and content_type in listed:
+                return known.decode(data)
         if data is None:
             return None
-        kind = _media_type(content_type)
+        kind = media_type(content_type)
         found = None
         if kind not in TRUSTED_CONTENT:
             found = self._by_type.get(kind) or self._plugin_for(kind)
             self._check_accepted(kind, found, accept, force)
-        body = _text_or_bytes(data, content_encoding or _usual_encoding(kind, content_type, found))
+        body = text_or_bytes(
+            data, content_encoding or (found.content_encoding if found else usual_encoding(content_type))
+        )
         if found is None:
             return body
         try:
@@ -147,7 +158,7 @@ class SerializerRegistry:
         ``encoder`` gives text or bytes; ``decoder`` is given text, or bytes when ``content_encoding`` is
         ``binary``. Raises ValueError for a content type that always passes as it is.
         """
-        self._add(Serializer(name, encoder, decoder, _media_type(content_type), content_encoding))
+        self._add(Serializer(name, encoder, decoder, media_type(content_type), content_encoding))
         self.enable(name)
 
     def unregister(self, name: str) -> None:
@@ -203,7 +214,7 @@ class SerializerRegistry:
     def _content_type(self, name: str) -> str:
         if name == "raw":
             return "application/data"
-        return _media_type(name) if "/" in name else self._named(name).content_type
+        return media_type(name) if "/" in name else self._named(name).content_type
 
     def _check_accepted(self, kind: str, found: Serializer | None, accept: Container[str] | None, force: bool) -> None:
         if accept is None:
@@ -268,7 +279,7 @@ def prepare_accept_content(
 def raw_encode(data: object) -> Payload:
     """Text or bytes as they are. Raises :class:`~kombu.exceptions.EncodeError` for anything else."""
     if isinstance(data, str):
-        return "application/data", "utf-8", _utf8(data)
+        return "application/data", "utf-8", utf8(data)
     if isinstance(data, (bytes, bytearray, memoryview)):
         return "application/data", "binary", bytes(data)
     raise EncodeError(f"raw sends text or bytes, not {type(data).__qualname__}: name a serializer")
@@ -276,7 +287,8 @@ def raw_encode(data: object) -> Payload:
 
 def register_json() -> None:
     """Register JSON again, as it was at the start."""
-    registry.register("json", json.dumps, json.loads, "application/json")
+    registry._add(Serializer("json", json.encode, json.loads, "application/json", reads_utf8=True))
+    registry.enable("json")
 
 
 def register_pickle() -> None:
@@ -294,34 +306,6 @@ def register_msgpack() -> None:
     registry._add(Serializer("msgpack", formats.pack, formats.unpack, "application/x-msgpack", "binary"))
 
 
-def _media_type(content_type: str | None) -> str:
-    """Without parameters and in lower case: ``Application/JSON; charset=utf-8`` is JSON (RFC 9110, 8.3.1)."""
-    if not content_type:
-        return "application/data"
-    return content_type.partition(";")[0].strip().lower()
-
-
-def _usual_encoding(kind: str, content_type: str | None, found: Serializer | None) -> str:
-    if found:
-        return found.content_encoding
-    is_text = not content_type or kind == "application/text" or kind.startswith("text/")
-    return "utf-8" if is_text else "binary"
-
-
-def _text_or_bytes(data: str | bytes, encoding: str) -> str | bytes:
-    encoding = encoding.lower()
-    if isinstance(data, str) or encoding in _BINARY:
-        return data
-    try:
-        if encoding != "utf-8" and codecs.lookup(encoding).name in _SLOW_CHARSETS:
-            raise LookupError(f"{encoding} is for host names")
-        return str(data, encoding)
-    except LookupError as exc:
-        raise DecodeError(f"the content encoding {encoding[:40]!r} is not a charset") from exc
-    except ValueError as exc:
-        raise DecodeError(f"the body is not {encoding[:40]} text: {exc}") from exc
-
-
 def _disallowed(kind: str, found: Serializer | None, allowed: Iterable[str]) -> ContentDisallowed:
     shown = kind[:100]
     accepted = ", ".join(sorted(allowed)) or "no serializer"
@@ -332,11 +316,11 @@ def _disallowed(kind: str, found: Serializer | None, allowed: Iterable[str]) -> 
     )
 
 
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError as exc:
-        raise EncodeError(f"the text has no UTF-8 form: {exc}") from exc
+def __getattr__(name: str) -> ModuleType:
+    """``serialization.pickle`` is the module of that name, which nobody needs until they say so."""
+    if name == "pickle":
+        return import_module("pickle")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 registry = SerializerRegistry()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import subprocess
 import sys
 import tracemalloc
 import zlib
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -59,6 +62,46 @@ def test_a_bomb_is_refused_before_memory_is_spent(method: str, bombs: dict[str, 
         tracemalloc.stop()
 
 
+BOMB_DISPOSAL = """
+import resource, sys
+from kombu.compression import decompress
+from kombu.exceptions import DecodeError
+method, bomb = sys.argv[1], sys.stdin.buffer.read()
+decompress(bytes.fromhex(sys.argv[2]), method)  # so that what the method needs is loaded
+pages = int(open("/proc/self/statm").read().split()[0])
+most = pages * resource.getpagesize() + 48 * 1024 * 1024
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+try:
+    bytearray(64 * 1024 * 1024)
+except MemoryError:
+    print("the walls hold")
+try:
+    decompress(bomb, method, limit=1024 * 1024)
+except DecodeError as refused:
+    print(refused)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process is kept small by Linux's means")
+@pytest.mark.parametrize("method", METHODS)
+def test_a_bomb_does_not_go_off_in_a_process_with_little_memory(method: str) -> None:
+    bomb = compress(b"\0" * (96 * MEGABYTE), method)[0]
+    done = subprocess.run(
+        [sys.executable, "-c", BOMB_DISPOSAL, method, compress(b"abc", method)[0].hex()],
+        input=bomb,
+        capture_output=True,
+        check=False,
+    )
+    expected = "the walls hold\nthe body is larger than 1048576 bytes when decompressed\n"
+    assert done.stdout.decode() == expected, done.stderr.decode()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_bomb_in_a_parcel_is_opened_one_wrapping_at_a_time(method: str, bombs: dict[str, bytes]) -> None:
+    parcel = compress(bombs[method], method)[0]
+    assert decompress(parcel, method, limit=len(bombs[method])) == bombs[method]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_one_byte_over_the_limit_is_refused(method: str) -> None:
     with pytest.raises(DecodeError):
@@ -89,8 +132,43 @@ def test_a_damaged_body_is_refused(method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_body_that_goes_on_after_its_end_is_refused(method: str) -> None:
+    compressed = compress(b"abc", method)[0]
+    for more in (compressed, b"\0", b"garbage", compress(b"", method)[0]):
+        with pytest.raises(DecodeError):
+            decompress(compressed + more, method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_bomb_behind_a_small_member_is_refused(method: str, bombs: dict[str, bytes]) -> None:
     with pytest.raises(DecodeError):
-        decompress(compress(b"abc", method)[0] * 2, method)
+        decompress(compress(b"abc", method)[0] + bombs[method], method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_any_damaged_byte_is_an_error_or_changes_nothing_but_the_body(method: str) -> None:
+    """Never another exception, whatever is hit; not every method has a checksum."""
+    sound = compress(b"some payload " * 20, method)[0]
+    for position in range(len(sound)):
+        damaged = bytearray(sound)
+        damaged[position] ^= 0x55
+        with suppress(DecodeError):
+            assert isinstance(decompress(bytes(damaged), method, limit=10_000), bytes)
+
+
+def test_a_skippable_zstd_frame_is_no_body() -> None:
+    skippable = bytes.fromhex("502a4d18") + (4).to_bytes(4, "little") + b"abcd"
+    for body in (skippable, skippable + compress(b"abc", "zstd")[0]):
+        with pytest.raises(DecodeError):
+            decompress(body, "zstd")
+
+
+def test_a_zstd_frame_that_lies_about_its_size_is_refused() -> None:
+    honest = bytearray(compress(b"x" * 200, "zstd")[0])
+    assert honest[5] == 200
+    for lie in (100, 250):
+        honest[5] = lie
+        with pytest.raises(DecodeError):
+            decompress(bytes(honest), "zstd")
 
 
 def test_text_is_not_a_compressed_body() -> None:
@@ -117,6 +195,13 @@ def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
     for call in (lambda: compress(b"", "rar"), lambda: decompress(b"", "rar"), lambda: get_encoder("rar")):
         with pytest.raises(SerializerNotInstalled, match=r"'rar'.*application/x-gzip.*bzip2.*zstd"):
             call()
+
+
+@pytest.mark.parametrize("name", [["gzip"], 5, {}, "x" * 10_000])
+def test_a_header_that_is_no_name_is_refused_briefly(name: Any) -> None:
+    with pytest.raises(SerializerNotInstalled, match="no compression") as caught:
+        decompress(b"abc", name)
+    assert len(str(caught.value)) < 500
 
 
 def test_a_method_of_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

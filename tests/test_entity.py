@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kombu import Connection, Exchange, Queue, binding
-from kombu.exceptions import NotBoundError, NotFound, PreconditionFailed
+from kombu.exceptions import NotFound, PreconditionFailed
 from kombu.transport.memory import MemoryStore
 from kombu.transport.virtual.topology import BindingSpec
 
@@ -54,25 +54,6 @@ def test_maybe_bind_binds_what_is_not_bound(connection: Connection) -> None:
     assert bound.channel is first
     assert bound.maybe_bind(second) is bound
     assert bound.bind(second).channel is second
-
-
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda: shop.declare(),
-        lambda: shop.delete(),
-        lambda: orders.declare(),
-        lambda: orders.get(),
-        lambda: orders.purge(),
-        lambda: orders.consume(),
-        lambda: orders.cancel("tag"),
-        lambda: orders.bind_to("news"),
-        lambda: orders.channel,
-    ],
-)
-def test_an_entity_that_is_not_bound_says_so_and_what_to_do(use: Callable[[], object]) -> None:
-    with pytest.raises(NotBoundError, match=r"'(shop|orders)'.* is not bound to a channel: call it with one"):
-        use()
 
 
 @pytest.mark.parametrize("entity", [shop, orders, orders.bindings[0]])

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_json_is_what_anything_but_text_and_bytes_becomes() -> None:
     assert dumps({"on": date(2024, 1, 1)}) == (
         "application/json",
         "utf-8",
-        '{"on":{"__type__":"date","__value__":"2024-01-01"}}',
+        b'{"on":{"__type__":"date","__value__":"2024-01-01"}}',
     )
 
 
@@ -66,7 +67,7 @@ def test_text_and_bytes_are_sent_as_they_are() -> None:
     assert dumps(b"\xff") == ("application/data", "binary", b"\xff")
     assert dumps(memoryview(b"\xff")) == ("application/data", "binary", b"\xff")
     assert dumps("ü", "raw") == ("application/data", "utf-8", "ü".encode())
-    assert dumps("ü", "json") == ("application/json", "utf-8", '"ü"')
+    assert dumps("ü", "json") == ("application/json", "utf-8", '"ü"'.encode())
 
 
 def test_raw_refuses_what_is_neither_text_nor_bytes() -> None:
@@ -276,9 +277,49 @@ def test_a_content_type_that_passes_as_it_is_cannot_be_claimed() -> None:
         register("mine", str, str, "Text/Plain")
 
 
+@pytest.mark.parametrize("body", [b'{"a":1}', '{"a":1}', bytearray(b'{"a":1}'), memoryview(b'{"a":1}')])
+@pytest.mark.parametrize("content_encoding", ["utf-8", "UTF-8", "utf8", None, "", "binary"])
+@pytest.mark.parametrize("accept", [None, ["json"], ("application/json",), {"application/json": 1}, "application/json"])
+def test_json_is_read_however_it_comes(body: str | bytes, content_encoding: str | None, accept: Any) -> None:
+    assert loads(body, "application/json", content_encoding, accept=accept) == {"a": 1}
+
+
+@pytest.mark.parametrize("accept", [[], ["yaml"], "application/json-seq", "yaml", {"application/jso"}])
+def test_json_is_refused_where_it_is_not_listed(accept: Any) -> None:
+    with pytest.raises(ContentDisallowed, match="application/json"):
+        loads(b"1", "application/json", "utf-8", accept=accept)
+
+
+def test_json_can_be_replaced_and_registered_again() -> None:
+    register("json", lambda data: "mine", lambda body: f"mine: {body}", "application/json")
+    try:
+        assert loads(dumps({}, "json")[2], "application/json", "utf-8") == "mine: mine"
+    finally:
+        serialization.register_json()
+    assert dumps({}) == ("application/json", "utf-8", b"{}")
+    assert loads(b"{}", "application/json", "utf-8") == {}
+
+
 def test_the_old_names_are_the_new_functions() -> None:
     assert serialization.encode == dumps
     assert serialization.decode == loads
+    assert serialization.pickle is pickle
+    assert serialization.pickle_protocol == 4
+    with pytest.raises(AttributeError, match="nothing_like_it"):
+        serialization.nothing_like_it  # noqa: B018
+
+
+@pytest.mark.parametrize("again", ["json", "pickle", "yaml", "msgpack"])
+def test_a_built_in_serializer_that_was_taken_out_can_be_put_back(again: str) -> None:
+    unregister(again)
+    with pytest.raises(SerializerNotInstalled):
+        dumps({}, again)
+    getattr(serialization, f"register_{again}")()
+    content_type, content_encoding, body = dumps(DOCUMENT, again)
+    assert loads(body, content_type, content_encoding, accept=[again]) == DOCUMENT
+    if again != "json":
+        with pytest.raises(ContentDisallowed):
+            loads(body, content_type, content_encoding)
 
 
 PLUGIN = """
@@ -286,6 +327,7 @@ import base64
 good = (lambda d: base64.b64encode(d.encode()).decode(), lambda t: base64.b64decode(t).decode(),
         "application/x-b64", "utf-8")
 usurper = (str, str, "application/x-other", "utf-8")
+short = (str, str)
 """
 
 
@@ -301,6 +343,7 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SerializerRegist
         "b64 = a_serializer_plugin:good\n"
         "json = a_serializer_plugin:usurper\n"
         "broken = a_serializer_plugin:missing\n"
+        "short = a_serializer_plugin:short\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "a_serializer_plugin", raising=False)
@@ -330,8 +373,10 @@ def test_a_plugin_replaces_nothing(plugins: SerializerRegistry) -> None:
 
 def test_a_broken_plugin_is_in_nobodys_way_until_it_is_asked_for(plugins: SerializerRegistry) -> None:
     plugins.dumps("abc", "b64")
-    with pytest.raises(SerializerNotInstalled, match="'broken' does not load"):
+    with pytest.raises(SerializerNotInstalled, match=r"'broken' does not load.*no attribute 'missing'"):
         plugins.dumps("abc", "broken")
+    with pytest.raises(SerializerNotInstalled, match=r"'short' does not load.*content_type"):
+        plugins.dumps("abc", "short")
 
 
 def test_importing_this_brings_in_no_serializer() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kombu.exceptions import (
     ChannelError,
@@ -19,7 +19,7 @@ from kombu.exceptions import (
 from kombu.message import Message, State
 from kombu.transport.base import Arguments, CancelCallback, Content, MessageCallback, Publication, QueueDeclared
 from kombu.transport.virtual import declaring
-from kombu.transport.virtual.drain import Subscription
+from kombu.transport.virtual.drain import Flow, Subscription
 from kombu.transport.virtual.head import decode_head
 from kombu.transport.virtual.store import Bindable, Counts, Delivery, Done, Outcome, QueueSpec, Release, User
 from kombu.transport.virtual.topology import BindingSpec, ExchangeSpec
@@ -29,12 +29,8 @@ if TYPE_CHECKING:
     from kombu.transport.virtual.connection import VirtualConnection
 
 
-class _Unsettled(NamedTuple):
-    """A delivery that a consumer holds, the message made of it, and the tags of all that the consumer holds."""
-
-    delivery: Delivery
-    message: Message
-    held: set[int]
+_Unsettled = tuple[Delivery, Message, set[int]]
+"""A delivery that a consumer holds, the message made of it, and the tags of all that the consumer holds."""
 
 
 class Channel:
@@ -44,13 +40,12 @@ class Channel:
     def __init__(self, connection: VirtualConnection) -> None:
         self.connection = connection
         self.is_open = True
-        self.flowing = True
         self._tags = count(1)
         self._consumers: dict[str, Subscription] = {}
         self._unsettled: dict[int, _Unsettled] = {}
         self._within: set[int] = set()
         self._prefetch = connection.prefetch
-        self._prefetch_together: int | None = None
+        self._flow = Flow(unsettled=self._unsettled)
 
     def exchange_declare(
         self,
@@ -214,22 +209,15 @@ class Channel:
         if tag in self._consumers:
             raise ChannelError(f"consumer tag {tag!r} is in use on this channel")
         held: set[int] = set()
-        limit = self._prefetch
 
         def hand(delivery: Delivery) -> None:
             callback(self._deliver(delivery, tag, held, no_ack))
 
-        def free() -> int:
-            if not self.flowing:
-                return 0
-            if self._prefetch_together is not None:
-                return min(self._prefetch_together - len(self._unsettled), limit - len(held))
-            return limit - len(held)
-
         user = User(queue, f"{self.connection.id}/{id(self):x}/{tag}")
         self.connection.ledger.attend(user)
-        self._consumers[tag] = Subscription(user, tag, hand, free, on_cancel)
-        self.connection.drain.subscribe(self._consumers[tag], spec.single_active)
+        subscription = Subscription(user, tag, hand, self._prefetch, held, self._flow, on_cancel)
+        self._consumers[tag] = subscription
+        self.connection.drain.subscribe(subscription, spec)
         return tag
 
     def basic_cancel(self, consumer_tag: str, nowait: bool = False) -> None:
@@ -269,13 +257,13 @@ class Channel:
         if prefetch_count < 0:
             raise PreconditionFailed(f"prefetch_count={prefetch_count}: how many messages, 0 for the default")
         if apply_global:
-            self._prefetch_together = prefetch_count or None
+            self._flow.together = prefetch_count or None
             self.connection.drain.stir()
         else:
             self._prefetch = prefetch_count or self.connection.prefetch
 
     def flow(self, active: bool) -> None:
-        self.flowing = active
+        self._flow.active = active
         if active:
             self.connection.drain.stir()
         else:
@@ -309,7 +297,7 @@ class Channel:
         tag = int(delivery_tag)
         if tag not in self._unsettled:
             raise self._unknown(tag)
-        delivery = self._unsettled[tag].delivery
+        delivery = self._unsettled[tag][0]
         if requeue:
             outcome: Outcome = Release(delivery.lease, delay=delay)
         else:
@@ -392,7 +380,7 @@ class Channel:
         if no_ack:
             self.connection.ledger.settle(Done(lease))
         else:
-            self._unsettled[tag] = _Unsettled(delivery, message, held)
+            self._unsettled[tag] = (delivery, message, held)
             held.add(tag)
         return message
 
@@ -426,7 +414,7 @@ class Channel:
         if not isinstance(store, Bindable):
             name = store.capabilities.name
             raise NotSupported(f"ack(within=…): transport {name!r} has no transactions of the caller's")
-        leases = [self._unsettled[tag].delivery.lease for tag in tags]
+        leases = [self._unsettled[tag][0].lease for tag in tags]
         answers = store.within(connection).settle([Done(lease) for lease in leases])
         for tag, lease, answer in zip(tags, leases, answers, strict=True):
             if not answer:

@@ -54,6 +54,7 @@ class VirtualConnection:
         self.attendance = Attendance(store, options.lease)
         self.ledger = Ledger(store, options.lease, options.settle_delay, self._forget_topology, self.attendance)
         self.drain = Drain(store, self.ledger, self.refusal, self._keep_house)
+        self.drain_events = self.drain.run
         self.publisher = Publisher(store, self.router, self._reroute, self.trim)
         self.on_topology_moved: Callable[[], object] | None = None
         """Called when publishing meets a topology that moved: may declare again what must be there."""
@@ -82,9 +83,6 @@ class VirtualConnection:
     def forget_channel(self, channel: Channel) -> None:
         if channel in self._channels:
             self._channels.remove(channel)
-
-    def drain_events(self, timeout: float | None = None) -> None:
-        self.drain.run(timeout)
 
     def interrupt(self) -> None:
         self.drain.interrupt()

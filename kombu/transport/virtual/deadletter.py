@@ -13,6 +13,11 @@ from kombu.transport.virtual.store import Delivery, Envelope, QueueSpec
 Reason = Literal["rejected", "expired", "delivery_limit", "maxlen"]
 
 
+def may_refuse(queue: QueueSpec) -> bool:
+    """Whether there can be another reason than its age not to deliver a message of this queue."""
+    return "x-delivery-limit" in queue.arguments
+
+
 def reason_not_to_deliver(delivery: Delivery, queue: QueueSpec | None) -> Reason | None:
     """Why a claimed message must not reach a consumer, if so."""
     if delivery.expired:

@@ -10,41 +10,63 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
 
 from kombu.exceptions import KombuError, NotFound, OperationalError
 from kombu.transport.base import CancelCallback
+from kombu.transport.virtual.deadletter import may_refuse
 from kombu.transport.virtual.settling import Ledger
-from kombu.transport.virtual.store import Delivery, Outcome, Release, Store, User
+from kombu.transport.virtual.store import Delivery, Outcome, QueueSpec, Release, Store, User
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class Flow:
+    """What all consumers of a channel have in common: ``unsettled`` is how many messages they hold, which
+    ``together`` may bound; without ``active`` they get none."""
+
+    active: bool = True
+    together: int | None = None
+    unsettled: Sized = ()
+
+
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """One consumer: ``hand`` passes a delivery on, ``free`` says how many more it may hold."""
+    """One consumer: ``hand`` passes a delivery on; ``held`` are the messages it holds, ``limit`` of them at most."""
 
     user: User
     tag: str
     hand: Callable[[Delivery], None]
-    free: Callable[[], int]
+    limit: int
+    held: Sized
+    flow: Flow
     on_cancel: CancelCallback | None = None
 
     @property
     def queue(self) -> str:
         return self.user.queue
 
+    def free(self) -> int:
+        """How many more it may hold."""
+        flow, free = self.flow, self.limit - len(self.held)
+        if not flow.active:
+            return 0
+        return free if flow.together is None else min(free, flow.together - len(flow.unsettled))
+
 
 @dataclass(slots=True, eq=False)
 class _Line:
     """A queue with consumers: who takes turns, and what is waiting for them.
 
-    ``single``: only one consumer of all connections is active at a time; ``active`` says which.
+    ``single``: only one consumer of all connections is active at a time; ``active`` says which. ``may_refuse``: there
+    are other reasons than their age not to deliver its messages.
     """
 
     queue: str
     single: bool
+    may_refuse: bool
     active: User | None = None
     consumers: deque[Subscription] = field(default_factory=deque)
     waiting: deque[Delivery] = field(default_factory=deque)
@@ -58,14 +80,13 @@ class _Line:
         return [consumer for consumer in self.consumers if consumer.user == self.active]
 
     def next_consumer(self) -> Subscription | None:
-        if self.single:
-            return next((consumer for consumer in self.serving() if consumer.free() > 0), None)
         consumers = self.consumers
+        if len(consumers) == 1 and not self.single:
+            return consumers[0] if consumers[0].free() > 0 else None
         for _ in range(len(consumers)):
-            consumer = consumers[0]
-            if len(consumers) > 1:
-                consumers.rotate(-1)
-            if consumer.free() > 0:
+            consumers.rotate(-1)
+            consumer = consumers[-1]
+            if consumer.free() > 0 and (not self.single or consumer.user == self.active):
                 return consumer
         return None
 
@@ -103,10 +124,10 @@ class Drain:
         """From any thread: a consumer may hold more than before; matters while the drain is ``full``."""
         self._stirred.set()
 
-    def subscribe(self, subscription: Subscription, single: bool) -> None:
-        line = self._lines.get(subscription.queue)
+    def subscribe(self, subscription: Subscription, queue: QueueSpec) -> None:
+        line = self._lines.get(queue.name)
         if line is None:
-            line = self._lines[subscription.queue] = _Line(subscription.queue, single)
+            line = self._lines[queue.name] = _Line(queue.name, queue.single_active, may_refuse(queue))
             self._turns.append(line)
         line.consumers.append(subscription)
         self._choose([line])
@@ -142,7 +163,7 @@ class Drain:
         line = self._lines.get(queue)
         return len(line.consumers) if line else 0
 
-    def run(self, timeout: float | None) -> None:
+    def run(self, timeout: float | None = None) -> None:
         """Hand out one message; raises ``TimeoutError`` when none came within ``timeout`` seconds."""
         if self._hand_one():
             return
@@ -164,14 +185,14 @@ class Drain:
                 return
 
     def _hand_one(self) -> bool:
-        turns, ledger = self._turns, self._ledger
+        turns, held = self._turns, self._ledger.held
         for _ in range(len(turns)):
             line = turns[0]
             if len(turns) > 1:
                 turns.rotate(-1)
             while line.waiting and (consumer := line.next_consumer()) is not None:
                 delivery = line.waiting.popleft()
-                if ledger.holds(delivery.lease):
+                if delivery.lease in held:
                     consumer.hand(delivery)
                     return True
         return False
@@ -223,12 +244,13 @@ class Drain:
 
     def _sort(self) -> bool:
         """Refuse what was claimed, or let it wait for its consumer; what an error leaves is sorted the next time."""
-        sorted_any = bool(self._claimed)
-        while self._claimed:
-            delivery = self._claimed[0]
-            refusal = self._refused(delivery)
-            self._claimed.popleft()
+        claimed = self._claimed
+        sorted_any = bool(claimed)
+        while claimed:
+            delivery = claimed[0]
             line = self._lines.get(delivery.lease.queue)
+            refusal = self._refused(delivery) if delivery.expired or line is None or line.may_refuse else None
+            claimed.popleft()
             if refusal is not None:
                 self._ledger.settle(refusal)
             elif line is None:

@@ -10,6 +10,8 @@ from kombu.exceptions import DecodeError
 from kombu.utils import json
 
 _TEXT = (str, NoneType)
+_HEADERS = '"headers":'
+"""What is not in a head that has AMQP's own properties only, which are text and small numbers."""
 
 
 class Head(NamedTuple):
@@ -31,12 +33,12 @@ def encode_head(exchange: str, routing_key: str, properties: Mapping[str, object
 def decode_head(head: str) -> Head:
     """Never raises: a head that others wrote in another form gives a message without properties."""
     try:
-        found: Any = json.loads(head)
+        found: Any = json.loads(head) if _HEADERS in head else json.read(head)
         exchange, routing_key, properties = found["exchange"], found["routing_key"], found["properties"]
         content_type = properties.pop("content_type", None)
         content_encoding = properties.pop("content_encoding", None)
         headers = properties.pop("headers", None) or {}
-    except (DecodeError, TypeError, KeyError, AttributeError, IndexError):
+    except (DecodeError, ValueError, TypeError, KeyError, AttributeError, IndexError):
         return _foreign(head)
     told = (
         isinstance(exchange, str)

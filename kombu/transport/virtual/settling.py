@@ -54,7 +54,7 @@ class Ledger:
         self._on_topology_moved = on_topology_moved
         self.lease = lease
         self.settle_delay = settle_delay
-        self._held: set[Lease] = set()
+        self.held: set[Lease] = set()
         self._owed: deque[Outcome] = deque()
         self._owed_since = 0.0
         self._state = threading.Lock()
@@ -64,7 +64,7 @@ class Ledger:
     def hold(self, deliveries: Iterable[Delivery]) -> None:
         """Renew these leases from now on, until they are settled or lost."""
         with self._state:
-            self._held.update([delivery.lease for delivery in deliveries])
+            self.held.update([delivery.lease for delivery in deliveries])
         self._keeper.wake_to_renew()
 
     def attend(self, user: User) -> None:
@@ -75,12 +75,12 @@ class Ledger:
 
     def holds(self, lease: Lease) -> bool:
         """False once the lease was lost to another consumer or given up."""
-        return lease in self._held
+        return lease in self.held
 
     def forget(self, lease: Lease) -> None:
         """The message is settled otherwise: stop renewing."""
         with self._state:
-            self._held.discard(lease)
+            self.held.discard(lease)
 
     def settle(self, outcome: Outcome) -> None:
         """Owe this outcome; written with the next batch, at once where ``settle_delay`` is 0."""
@@ -109,10 +109,10 @@ class Ledger:
         """Extend every lease that is held and forget those that are lost; say who is still there."""
         self.attendance.renew()
         with self._state:
-            held = list(self._held)
+            held = list(self.held)
         for batch in _batches(held, self.store.capabilities.max_batch):
             for lease, extended in zip(batch, self.store.extend(batch, self.lease), strict=True):
-                if extended is None and lease in self._held:
+                if extended is None and lease in self.held:
                     logger.warning("lease lost: message %s of queue %r is another consumer's", lease.id, lease.queue)
                     self.forget(lease)
 
@@ -122,7 +122,7 @@ class Ledger:
 
     @property
     def holding(self) -> bool:
-        return bool(self._held) or self.attendance.present
+        return bool(self.held) or self.attendance.present
 
     def close(self) -> None:
         """End the keeper and write what is owed."""
@@ -133,11 +133,11 @@ class Ledger:
         answers = [self._move(batch[0])] if isinstance(batch[0], Move) else self.store.settle(batch)
         if not all(answers):
             for outcome, answer in zip(batch, answers, strict=True):
-                if not answer and outcome.lease in self._held:
+                if not answer and outcome.lease in self.held:
                     lease = outcome.lease
                     logger.warning("lost before settling: message %s of queue %r", lease.id, lease.queue)
         with self._state:
-            self._held.difference_update([outcome.lease for outcome in batch])
+            self.held.difference_update([outcome.lease for outcome in batch])
 
     def _move(self, move: Move) -> bool:
         """Where the new place is gone or full the message stays, to be moved by the topology as it is then."""
