@@ -10,6 +10,7 @@ import random
 import string
 import subprocess
 import sys
+import tracemalloc
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -274,3 +275,14 @@ def test_an_engine_that_cannot_be_had_is_a_clear_error(name: str, without_orjson
     done = chosen_in_a_process({"KOMBU_JSON": name}, without_orjson=without_orjson)
     assert done.returncode != 0
     assert text in done.stderr
+
+
+def test_what_is_written_keeps_no_more_memory_than_it_needs() -> None:
+    tracemalloc.start()
+    try:
+        written = [ORJSON.encode({"i": number}) for number in range(1000)]
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(written) == 1000
+    assert kept < 200_000

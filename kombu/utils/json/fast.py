@@ -15,9 +15,12 @@ read = orjson.loads
 
 
 def encode(obj: object) -> bytes:
-    """orjson refuses integers of more than 64 bits, half surrogate pairs, and keys that are not text."""
+    """orjson refuses integers of more than 64 bits, half surrogate pairs, and keys that are not text.
+
+    Its bytes keep 4 KiB of memory each, however short they are; a copy keeps what it needs.
+    """
     try:
-        return _write(obj if is_plain(obj) else plain(obj))
+        return memoryview(_write(obj if is_plain(obj) else plain(obj))).tobytes()
     except RecursionError as exc:
         raise EncodeError("nested too deeply for JSON") from exc
     except TypeError:
