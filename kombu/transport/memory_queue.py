@@ -218,6 +218,7 @@ class Queue:
         if self.gone_at <= now:
             return False
         if seconds:
+            self.attending(now)  # who was away too long has lost the place
             self._users[user] = now + seconds
         life = self.spec.unused_life
         if life is not None:

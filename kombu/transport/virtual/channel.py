@@ -22,7 +22,7 @@ from kombu.transport.virtual import declaring
 from kombu.transport.virtual.drain import Flow, Subscription
 from kombu.transport.virtual.head import decode_head
 from kombu.transport.virtual.store import Bindable, Counts, Delivery, Done, Outcome, QueueSpec, Release, User
-from kombu.transport.virtual.topology import BindingSpec, ExchangeSpec
+from kombu.transport.virtual.topology import BindingSpec, ExchangeSpec, Topology
 from kombu.utils.uuid import uuid
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Channel:
         self._unbind(_binding(exchange, queue, routing_key, arguments, to_exchange=False))
 
     def queue_purge(self, queue: str, nowait: bool = False) -> int:
-        self._existing_queue(queue)
+        self._existing_queue(queue, self._open().refresh())
         return self.connection.store.purge(queue)
 
     def queue_delete(self, queue: str, *, if_unused: bool = False, if_empty: bool = False, nowait: bool = False) -> int:
@@ -202,8 +202,7 @@ class Channel:
         nowait: bool = False,
         on_cancel: CancelCallback | None = None,
     ) -> str:
-        self._open().refresh()
-        spec = self._existing_queue(queue)
+        spec = self._existing_queue(queue, self._open().refresh())
         declaring.check_consumer(arguments, self.connection.store.capabilities)
         tag = consumer_tag or f"ctag-{uuid()}"
         if tag in self._consumers:
@@ -227,7 +226,7 @@ class Channel:
             self.connection.leave([subscription.user])
 
     def basic_get(self, queue: str, no_ack: bool = False) -> Message | None:
-        spec = self._existing_queue(queue)
+        spec = self._existing_queue(queue, self._open().current_topology())
         ledger = self.connection.ledger
         if "x-expires" in spec.arguments:
             self.connection.attendance.touch(queue)
@@ -235,6 +234,7 @@ class Channel:
             ledger.flush()
             deliveries = self.connection.store.claim({queue: 1}, ledger.lease)
             if not deliveries:
+                self._existing_queue(queue, self.connection.latest_topology())
                 return None
             ledger.hold(deliveries)
             try:
@@ -328,8 +328,9 @@ class Channel:
             raise NotBoundError("this channel is closed")
         return self.connection
 
-    def _existing_queue(self, queue: str) -> QueueSpec:
-        spec = self._open().current_topology().queues.get(queue) or self.connection.refresh().queues.get(queue)
+    def _existing_queue(self, queue: str, topology: Topology) -> QueueSpec:
+        """By this topology, or as it is now where that does not know the queue."""
+        spec = topology.queues.get(queue) or self.connection.refresh().queues.get(queue)
         if spec is None:
             raise NotFound(f"no queue {queue!r}: declare it first")
         self.connection.check_lock(spec)

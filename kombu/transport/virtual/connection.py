@@ -170,16 +170,18 @@ class VirtualConnection:
             else:
                 self.trim([queue for queue, _ in move.into if queue in self.router().limited])
 
-    def _keep_house(self, queues: Sequence[str]) -> list[str]:
-        """Which of the queues are gone; costs one look at the version while nothing changes."""
+    def latest_topology(self) -> Topology:
+        """The topology as it is now; costs one look at the version while nothing changes."""
         topology = self.current_topology()
         try:
             self.store.put([], topology.version)
         except TopologyMoved:
-            topology = self.refresh()
-        else:
-            if topology.temporary:
-                topology = self.refresh()
+            return self.refresh()
+        return self.refresh() if topology.temporary else topology
+
+    def _keep_house(self, queues: Sequence[str]) -> list[str]:
+        """Which of the queues are gone."""
+        topology = self.latest_topology()
         self.trim(list(self.router().limited))
         return [queue for queue in queues if queue not in topology.queues]
 
