@@ -76,11 +76,11 @@ class MemoryStore:
         """Nothing to let go of: the messages stay for the other handles."""
 
     def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
-        with self._shared.changed:
+        with self._shared.lock:
             self._shared.put(items, self._clock(), version)
 
     def claim(self, wants: Mapping[str, int], lease: float) -> list[Delivery]:
-        with self._shared.changed:
+        with self._shared.lock:
             now, token = self._clock(), random.getrandbits(63)
             found: list[Delivery] = []
             for name, limit in wants.items():
@@ -90,18 +90,18 @@ class MemoryStore:
             return found
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
-        with self._shared.changed:
+        with self._shared.lock:
             now, settle = self._clock(), self._shared.settle
             return [settle(outcome, now) for outcome in outcomes]
 
     def extend(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
-        with self._shared.changed:
+        with self._shared.lock:
             now = self._clock()
             return [lease if self._shared.extend(lease, now, seconds) else None for lease in leases]
 
     def wait(self, queues: Sequence[str], timeout: float) -> None:
         deadline = self._clock() + timeout
-        with self._shared.changed:
+        with self._shared.lock:
             while not self._woken and (remaining := deadline - self._clock()) > 0:
                 due = self._shared.next_due(queues) - self._clock()
                 if due <= 0:
@@ -110,71 +110,71 @@ class MemoryStore:
             self._woken = False
 
     def wake(self) -> None:
-        with self._shared.changed:
+        with self._shared.lock:
             self._woken = True
             self._shared.changed.notify_all()
 
     def counts(self, queues: Sequence[str]) -> dict[str, Counts]:
-        with self._shared.changed:
+        with self._shared.lock:
             now = self._clock()
             return {q: self._shared.queues[q].counts(now) for q in queues if q in self._shared.queues}
 
     def purge(self, queue: str) -> int:
-        with self._shared.changed:
+        with self._shared.lock:
             found = self._shared.queues.get(queue)
             return found.purge(self._clock()) if found else 0
 
     def sweep(self, limit: int, lease: float) -> list[Delivery]:
-        with self._shared.changed:
+        with self._shared.lock:
             now, token = self._clock(), random.getrandbits(63)
             queues = self._shared.queues.values()
             return list(islice((each for queue in queues for each in queue.claim_expired(now, lease, token)), limit))
 
     def surplus(self, queues: Sequence[str], lease: float) -> list[Delivery]:
-        with self._shared.changed:
+        with self._shared.lock:
             now, token = self._clock(), random.getrandbits(63)
             known = [self._shared.queues[name] for name in queues if name in self._shared.queues]
             return [each for queue in known for each in queue.claim(queue.surplus(now), now, lease, token)]
 
     def browse(self, queue: str, limit: int, after: MessageId | None = None) -> list[Delivery]:
-        with self._shared.changed:
+        with self._shared.lock:
             found = self._shared.queues.get(queue)
             return found.browse(limit, after, self._clock()) if found else []
 
     def claim_chosen(self, queue: str, ids: Sequence[MessageId], lease: float) -> list[Delivery]:
-        with self._shared.changed:
+        with self._shared.lock:
             found, token = self._shared.queues.get(queue), random.getrandbits(63)
             return found.claim_chosen([int(id) for id in ids], self._clock(), lease, token) if found else []
 
     def declare(self, queue: QueueSpec) -> None:
-        with self._shared.changed:
+        with self._shared.lock:
             if queue.name not in self._shared.queues:
                 self._shared.queues[queue.name] = Queue(queue, self._clock())
                 self._shared.moved()
 
     def delete(self, queue: str) -> int:
-        with self._shared.changed:
+        with self._shared.lock:
             return self._shared.delete(queue)
 
     def attend(self, users: Sequence[User], seconds: float) -> list[bool]:
-        with self._shared.changed:
+        with self._shared.lock:
             now, queues = self._clock(), self._shared.queues
             return [user.queue in queues and queues[user.queue].attend(user, now, seconds) for user in users]
 
     def leave(self, users: Sequence[User]) -> None:
-        with self._shared.changed:
+        with self._shared.lock:
             for user in users:
                 if user.queue in self._shared.queues:
                     self._shared.queues[user.queue].leave(user, self._clock())
             self._shared.changed.notify_all()
 
     def attending(self, queues: Sequence[str]) -> dict[str, list[User]]:
-        with self._shared.changed:
+        with self._shared.lock:
             now = self._clock()
             return {q: self._shared.queues[q].attending(now) for q in queues if q in self._shared.queues}
 
     def expire_queues(self) -> list[str]:
-        with self._shared.changed:
+        with self._shared.lock:
             now = self._clock()
             gone = [name for name, queue in self._shared.queues.items() if queue.gone_at <= now]
             for name in gone:
@@ -182,7 +182,7 @@ class MemoryStore:
             return gone
 
     def topology(self) -> Topology:
-        with self._shared.changed:
+        with self._shared.lock:
             return Topology(
                 version=self._shared.version,
                 exchanges=dict(self._shared.exchanges),
@@ -191,13 +191,13 @@ class MemoryStore:
             )
 
     def declare_exchange(self, exchange: ExchangeSpec) -> None:
-        with self._shared.changed:
+        with self._shared.lock:
             if exchange.name not in self._shared.exchanges:
                 self._shared.exchanges[exchange.name] = exchange
                 self._shared.moved()
 
     def delete_exchange(self, name: str, if_unused: bool = False) -> bool:
-        with self._shared.changed:
+        with self._shared.lock:
             used = if_unused and any(binding.source == name for binding in self._shared.bindings)
             if used or self._shared.exchanges.pop(name, None) is None:
                 return False
@@ -205,13 +205,13 @@ class MemoryStore:
             return True
 
     def bind(self, binding: BindingSpec) -> None:
-        with self._shared.changed:
+        with self._shared.lock:
             if binding not in self._shared.bindings:
                 self._shared.bindings.append(binding)
                 self._shared.moved()
 
     def unbind(self, binding: BindingSpec) -> None:
-        with self._shared.changed:
+        with self._shared.lock:
             if binding in self._shared.bindings:
                 self._shared.bindings.remove(binding)
                 self._shared.moved()
@@ -228,10 +228,11 @@ class Transport(VirtualTransport):
 
 
 class _Shared:
-    """What all handles of one name share. ``changed`` guards it and wakes those who wait."""
+    """What all handles of one name share. ``lock`` guards it, ``changed`` wakes those who wait."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
         self.queues: dict[str, Queue] = {}
         self.exchanges: dict[str, ExchangeSpec] = {}
         self.bindings: list[BindingSpec] = []
@@ -312,7 +313,8 @@ def _after_fork() -> None:
     global _registry_lock
     _registry_lock = threading.Lock()
     for shared in _registry.values():
-        shared.changed = threading.Condition()
+        shared.lock = threading.RLock()
+        shared.changed = threading.Condition(shared.lock)
 
 
 if hasattr(os, "register_at_fork"):

@@ -61,15 +61,11 @@ class VirtualConnection:
         self._router: Router | None = None
         self._channels: list[Channel] = []
         self._owned: dict[str, User] = {}
-        self._open = False
+        self.connected = False
 
     def open(self) -> None:
         self.store.open()
-        self._open = True
-
-    @property
-    def connected(self) -> bool:
-        return self._open
+        self.connected = True
 
     @property
     def consuming(self) -> bool:
@@ -92,9 +88,9 @@ class VirtualConnection:
 
     def close(self) -> None:
         """Give back what is held, write what is owed, close the store."""
-        if not self._open:
+        if not self.connected:
             return
-        self._open = False
+        self.connected = False
         with ExitStack() as stack:
             stack.callback(self.store.close)
             stack.callback(self.ledger.close)

@@ -1,10 +1,16 @@
-"""The head of a stored message: exchange, routing key, properties and headers as one JSON text."""
+"""The head of a stored message: exchange, routing key, properties and headers as one JSON text.
+
+The usual heads of a program differ in the message id only, which stands last. What stands before it is remembered both
+ways, since JSON for every head would be a good part of all the work.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from operator import itemgetter
 from types import NoneType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from kombu.exceptions import DecodeError
 from kombu.utils import json
@@ -12,6 +18,12 @@ from kombu.utils import json
 _TEXT = (str, NoneType)
 _HEADERS = '"headers":'
 """What is not in a head that has AMQP's own properties only, which are text and small numbers."""
+_usual = itemgetter("content_type", "content_encoding", "delivery_mode", "message_id")
+_ID = 36
+"""Characters of a message id that is a UUID."""
+_END = '"}}'
+_TAIL = _ID + len(_END)
+_MOST_REMEMBERED = 1000
 
 
 class Head(NamedTuple):
@@ -25,13 +37,58 @@ class Head(NamedTuple):
     properties: dict[str, Any]
 
 
+_head = partial(tuple.__new__, Head)
+"""``Head._make``, without a step in Python."""
+_beginnings: dict[tuple[object, ...], str] = {}
+_heads: dict[str, Head] = {}
+
+
 def encode_head(exchange: str, routing_key: str, properties: Mapping[str, object]) -> str:
     """Raises :class:`~kombu.exceptions.EncodeError` for a header or property that has no JSON form."""
-    return json.dumps({"exchange": exchange, "routing_key": routing_key, "properties": properties})
+    if len(properties) == 4:
+        try:
+            described = _usual(properties)
+            beginning = _beginnings.get((exchange, routing_key, *described[:3]))
+        except (KeyError, TypeError):
+            return _encode(exchange, routing_key, properties)
+        if type(described[2]) is int and _is_written_as_it_is(described[3]):
+            return f"{beginning or _begin(exchange, routing_key, described)}{described[3]}{_END}"
+    return _encode(exchange, routing_key, properties)
 
 
 def decode_head(head: str) -> Head:
     """Never raises: a head that others wrote in another form gives a message without properties."""
+    known = _heads.get(head[:-_TAIL])
+    if known is not None:
+        message_id = head[-_TAIL : -len(_END)]
+        if head.endswith(_END) and _is_written_as_it_is(message_id):
+            exchange, routing_key, content_type, content_encoding, _, properties = known
+            properties = {**properties, "message_id": message_id}
+            return _head((exchange, routing_key, content_type, content_encoding, {}, properties))
+    found = _decode(head)
+    if not found.headers and _is_usual(head, found):
+        _remember(_heads, head[:-_TAIL], found._replace(properties=dict(found.properties)))
+    return found
+
+
+def _encode(exchange: str, routing_key: str, properties: Mapping[str, object]) -> str:
+    return json.dumps({"exchange": exchange, "routing_key": routing_key, "properties": properties})
+
+
+def _begin(exchange: str, routing_key: str, described: tuple[object, ...]) -> str:
+    content_type, content_encoding, delivery_mode, _ = described
+    properties = {
+        "content_type": content_type,
+        "content_encoding": content_encoding,
+        "delivery_mode": delivery_mode,
+        "message_id": "",
+    }
+    beginning = _encode(exchange, routing_key, properties).removesuffix(_END)
+    _remember(_beginnings, (exchange, routing_key, *described[:3]), beginning)
+    return beginning
+
+
+def _decode(head: str) -> Head:
     try:
         found: Any = json.loads(head) if _HEADERS in head else json.read(head)
         exchange, routing_key, properties = found["exchange"], found["routing_key"], found["properties"]
@@ -52,3 +109,36 @@ def decode_head(head: str) -> Head:
 
 def _foreign(head: str) -> Head:
     return Head("", "", None, None, {"x-foreign-head": head}, {})
+
+
+def _is_usual(head: str, found: Head) -> bool:
+    """Whether it is one that we would remember the beginning of, and write just so."""
+    described = {"content_type": found.content_type, "content_encoding": found.content_encoding, **found.properties}
+    return (
+        len(described) == 4
+        and type(described.get("delivery_mode")) is int
+        and _is_written_as_it_is(described.get("message_id"))
+        and head == encode_head(found.exchange, found.routing_key, described)
+    )
+
+
+def _is_written_as_it_is(message_id: Any) -> bool:
+    """Whether it is as long as a UUID, and JSON has no escapes for it."""
+    return (
+        type(message_id) is str
+        and len(message_id) == _ID
+        and message_id.isascii()
+        and message_id.isprintable()
+        and '"' not in message_id
+        and "\\" not in message_id
+    )
+
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+def _remember(memory: dict[_K, _V], key: _K, value: _V) -> None:
+    if len(memory) >= _MOST_REMEMBERED:
+        memory.clear()
+    memory[key] = value
