@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from kombu.exceptions import MissingDriver, UnknownTransport
 from kombu.transport.base import Transport
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint, EntryPoints
 
 __all__ = ["DEFAULT_TRANSPORT", "get_transport_cls", "resolve_transport"]
 
 DEFAULT_TRANSPORT = "amqp"
 GROUP = "kombu.transports"
+_WITHOUT_A_DRIVER = {"memory": "kombu.transport.memory:Transport"}
+"""Those that are always there need no look at what is installed, which takes longer than all the rest."""
 
 
 def get_transport_cls(name: str | None = None) -> type[Transport]:
@@ -29,12 +34,20 @@ def get_transport_cls(name: str | None = None) -> type[Transport]:
 
 def resolve_transport(name: str) -> type[Transport]:
     """What :func:`get_transport_cls` does, without its default."""
-    found = entry_points(group=GROUP, name=name)
+    if name in _WITHOUT_A_DRIVER:
+        return _import(_WITHOUT_A_DRIVER[name])
+    found = _installed().select(name=name)
     if found:
         return _load(next(iter(found)))
     if ":" in name or "." in name:
         return _import(name)
     raise UnknownTransport(_unknown(name))
+
+
+def _installed() -> EntryPoints:
+    from importlib.metadata import entry_points
+
+    return entry_points(group=GROUP)
 
 
 def _load(entry: EntryPoint) -> type[Transport]:
@@ -76,7 +89,7 @@ def _checked(loaded: object, name: str) -> type[Transport]:
 
 
 def _unknown(name: str) -> str:
-    known = sorted(entry.name for entry in entry_points(group=GROUP))
+    known = sorted(entry.name for entry in _installed())
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"no transport {name!r}: {hint}installed are {', '.join(known) or 'none (install the distribution)'}"
