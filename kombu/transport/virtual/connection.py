@@ -132,6 +132,8 @@ class VirtualConnection:
 
     def leave(self, users: Sequence[User]) -> None:
         """These are gone: so may be their queues, and what only those were bound to."""
+        if not users:
+            return
         self.attendance.leave(users)
         topology = self.current_topology()
         if any(topology.queues[user.queue].temporary for user in users if user.queue in topology.queues):
