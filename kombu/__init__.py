@@ -6,20 +6,33 @@ Names are loaded when they are first used, so that ``import kombu`` imports no d
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from kombu.common import eventloop
     from kombu.connection import BrokerConnection, Connection
     from kombu.consumer import Consumer
     from kombu.entity import Exchange, Queue, binding
     from kombu.message import Message
+    from kombu.pools import connections, producers
     from kombu.producer import Producer
     from kombu.serialization import disable_insecure_serializers, enable_insecure_serializers
     from kombu.utils.url import parse_url
     from kombu.utils.uuid import uuid
 
-__version__ = "6.0.0"
-VERSION = version_info = tuple(int(part) for part in __version__.split("."))
+
+class version_info_t(NamedTuple):
+    """The parts of a version, for comparing."""
+
+    major: int
+    minor: int
+    micro: int
+    releaselevel: str = ""
+    serial: str = ""
+
+
+VERSION = version_info = version_info_t(6, 0, 0)
+__version__ = "{}.{}.{}".format(*VERSION)
 
 _HOMES = {
     "BrokerConnection": "kombu.connection",
@@ -30,9 +43,12 @@ _HOMES = {
     "Producer": "kombu.producer",
     "Queue": "kombu.entity",
     "binding": "kombu.entity",
+    "connections": "kombu.pools",
     "disable_insecure_serializers": "kombu.serialization",
     "enable_insecure_serializers": "kombu.serialization",
+    "eventloop": "kombu.common",
     "parse_url": "kombu.utils.url",
+    "producers": "kombu.pools",
     "uuid": "kombu.utils.uuid",
 }
 
@@ -47,11 +63,15 @@ __all__ = [
     "Queue",
     "__version__",
     "binding",
+    "connections",
     "disable_insecure_serializers",
     "enable_insecure_serializers",
+    "eventloop",
     "parse_url",
+    "producers",
     "uuid",
     "version_info",
+    "version_info_t",
 ]
 
 

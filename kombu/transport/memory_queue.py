@@ -221,8 +221,10 @@ class Queue:
             self.attending(now)  # who was away too long has lost the place
             self._users[user] = now + seconds
         life = self.spec.unused_life
-        if life is not None:
-            self.gone_at = max(self.gone_at if self.gone_at < _NEVER else 0.0, now + seconds + life)
+        if life is not None and seconds:
+            self.gone_at = max(self._users.values()) + life
+        elif life is not None:
+            self.gone_at = max(self.gone_at if self.gone_at < _NEVER else 0.0, now + life)
         return True
 
     def leave(self, user: User, now: float) -> None:

@@ -20,6 +20,8 @@ class Attendance:
         self._lease = lease
         self._users: set[User] = set()
         self._lock = threading.Lock()
+        self._saying = threading.Lock()
+        """Held while the store is told: nobody is renewed who has just left."""
 
     @property
     def kept(self) -> bool:
@@ -41,11 +43,12 @@ class Attendance:
 
     def leave(self, users: Iterable[User]) -> None:
         """No longer use these."""
-        with self._lock:
-            leaving = [user for user in users if user in self._users]
-            self._users.difference_update(leaving)
-        if self._store is not None and leaving:
-            self._store.leave(leaving)
+        with self._saying:
+            with self._lock:
+                leaving = [user for user in users if user in self._users]
+                self._users.difference_update(leaving)
+            if self._store is not None and leaving:
+                self._store.leave(leaving)
 
     def forget(self, queue: str) -> None:
         """The queue is gone, and its users with it."""
@@ -59,14 +62,15 @@ class Attendance:
 
     def renew(self) -> None:
         """Say that all are still there. Those whose queue is gone are left out from now on."""
-        with self._lock:
-            users = list(self._users)
-        if self._store is None or not users:
-            return
-        for user, there in zip(users, self._store.attend(users, self._lease), strict=True):
-            if not there:
-                with self._lock:
-                    self._users.discard(user)
+        with self._saying:
+            with self._lock:
+                users = list(self._users)
+            if self._store is None or not users:
+                return
+            for user, there in zip(users, self._store.attend(users, self._lease), strict=True):
+                if not there:
+                    with self._lock:
+                        self._users.discard(user)
 
     def of(self, queues: Sequence[str]) -> dict[str, list[User]]:
         """All users of these queues, this connection's and others', in the order they came."""

@@ -337,6 +337,7 @@ class Channel:
         return spec
 
     def _ready(self, queue: str) -> int:
+        self.connection.ledger.flush()
         counts = self.connection.store.counts([queue]).get(queue)
         return counts.ready if counts else 0
 
@@ -352,6 +353,8 @@ class Channel:
 
     def _unbind(self, binding: BindingSpec) -> None:
         topology = self._open().refresh()
+        if not binding.to_exchange and binding.destination in topology.queues:
+            self.connection.check_lock(topology.queues[binding.destination])
         self.connection.topology_store.unbind(binding)
         self.connection.tidy(topology)
 
