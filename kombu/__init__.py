@@ -31,8 +31,9 @@ class version_info_t(NamedTuple):
     serial: str = ""
 
 
-VERSION = version_info = version_info_t(6, 0, 0)
-__version__ = "{}.{}.{}".format(*VERSION)
+VERSION = (6, 0, 0)
+version_info = version_info_t(*VERSION)
+__version__ = ".".join(map(str, VERSION))
 
 _HOMES = {
     "BrokerConnection": "kombu.connection",

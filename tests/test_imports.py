@@ -56,7 +56,7 @@ def test_a_name_that_is_not_there_is_named() -> None:
 
 
 def test_the_version_can_be_compared() -> None:
-    assert kombu.version_info == kombu.VERSION
+    assert kombu.version_info[:3] == kombu.VERSION
     assert kombu.__version__ == ".".join(map(str, kombu.VERSION))
 
 
