@@ -15,6 +15,7 @@ import pytest
 
 from tests import servers
 
+pytest.register_assert_rewrite("kombu.testing")
 pytest_plugins = ["tests.memory", "tests.watched", "tests.shop"]
 
 

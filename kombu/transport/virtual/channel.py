@@ -164,6 +164,10 @@ class Channel:
         topology = self._open().refresh()
         if queue in topology.queues:
             self.connection.check_lock(topology.queues[queue])
+        if if_unused and not self.connection.attendance.kept:
+            name = self.connection.store.capabilities.name
+            raise NotSupported(f"queue {queue!r}: transport {name!r} cannot tell if_unused: it counts no consumers")
+        self.connection.ledger.flush()
         if if_unused and (consumers := self.connection.consumers(queue)):
             raise PreconditionFailed(f"queue {queue!r} is in use: {consumers} consumers")
         counts = self.connection.store.counts([queue]).get(queue, Counts())

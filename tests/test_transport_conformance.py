@@ -1,0 +1,55 @@
+"""Every transport keeps what is promised of transports, or refuses it; the table in the documentation says which."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kombu.testing.transports import TransportCase, TransportConformance, table
+from tests.transport_subjects import OnFile, OnMemory, OnPostgreSQL, OnSQLite
+
+PAGE = Path(__file__).parent.parent / "docs" / "transports" / "comparison.rst"
+
+
+class TestMemory(OnMemory):
+    pass
+
+
+@pytest.mark.usefixtures("tables")
+class TestDjangoOnSQLite(OnSQLite):
+    pass
+
+
+@pytest.mark.server("postgresql")
+@pytest.mark.usefixtures("postgresql_tables")
+class TestDjangoOnPostgreSQL(OnPostgreSQL):
+    pass
+
+
+class TestOwnTransport(OnFile):
+    pass
+
+
+COLUMNS: dict[str, type[TransportCase]] = {
+    "memory": TestMemory,
+    "django on SQLite": TestDjangoOnSQLite,
+    "django on PostgreSQL": TestDjangoOnPostgreSQL,
+    "sqlite-file, the example": TestOwnTransport,
+}
+
+
+def test_the_table_in_the_documentation_is_what_came_of_it() -> None:
+    """For the transports that were tried in full; the one in memory is, whatever was selected."""
+    table.survey(TestMemory)
+    written = PAGE.read_text() if PAGE.exists() else ""
+    tried = {name: table.column(case) for name, case in COLUMNS.items() if table.is_complete(case)}
+    columns = {**table.parse(written), **tried}
+    made = table.render(
+        {name: columns[name] for name in COLUMNS if name in columns}, table.promises_of(TransportConformance)
+    )
+    if os.environ.get("KOMBU_WRITE_TABLE"):
+        PAGE.write_text(made)
+    else:
+        assert made == written, "the table is not up to date: python scripts/compare_transports.py writes it"
