@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from typing import Any, ClassVar, Protocol, Self, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, cast
 
 from kombu.exceptions import NotBoundError
 from kombu.transport.base import Channel
 
-__all__ = ["ChannelLike", "HasDefaultChannel", "MaybeChannelBound", "Object", "maybe_channel"]
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+__all__ = ["ChannelLike", "HasDefaultChannel", "MaybeChannelBound", "Object", "has_default_channel", "maybe_channel"]
 
 Attribute = str | tuple[str, Callable[[Any], object] | None]
 """A name, or a name and what makes its value of what was given."""
 
 
-@runtime_checkable
 class HasDefaultChannel(Protocol):
     """A connection, as far as entities know it."""
 
@@ -28,7 +30,12 @@ ChannelLike = Channel | HasDefaultChannel
 
 def maybe_channel(channel: ChannelLike) -> Channel:
     """The channel itself, or the default channel of a connection."""
-    return channel.default_channel if isinstance(channel, HasDefaultChannel) else channel
+    return channel.default_channel if has_default_channel(channel) else channel
+
+
+def has_default_channel(obj: object) -> TypeIs[HasDefaultChannel]:
+    """Whether it is a connection; asked of its class, since the attribute itself connects."""
+    return hasattr(type(obj), "default_channel")
 
 
 class Object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
-from kombu.abstract import ChannelLike, HasDefaultChannel, maybe_channel
+from kombu.abstract import ChannelLike, HasDefaultChannel, has_default_channel, maybe_channel
 from kombu.entity import Queue
 from kombu.message import Message
 from kombu.serialization import prepare_accept_content
@@ -60,7 +60,7 @@ class Consumer:
     @property
     def connection(self) -> HasDefaultChannel | None:
         """The connection it was made with; None for one that was made with a channel."""
-        return self._source if isinstance(self._source, HasDefaultChannel) else None
+        return self._source if has_default_channel(self._source) else None
 
     @property
     def queues(self) -> list[Queue]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any, Protocol, Self, cast, runtime_checkable
 
-from kombu.abstract import ChannelLike, HasDefaultChannel, maybe_channel
+from kombu.abstract import ChannelLike, HasDefaultChannel, has_default_channel, maybe_channel
 from kombu.compression import compress
 from kombu.entity import PERSISTENT_DELIVERY_MODE, Exchange, Queue
 from kombu.exceptions import (
@@ -23,6 +23,7 @@ from kombu.exceptions import (
 from kombu.retry import RetryPolicy, retry
 from kombu.serialization import dumps
 from kombu.transport.base import Channel, Content, Publication
+from kombu.utils.compat import register_after_fork
 from kombu.utils.uuid import uuid
 
 __all__ = ["Batch", "Producer"]
@@ -73,6 +74,7 @@ class Producer:
         self.auto_declare = auto_declare is not False
         self.compression = compression
         self.on_return = on_return
+        register_after_fork(self, Producer._forked)
 
     def __repr__(self) -> str:
         return f"<Producer {self.exchange!r}>"
@@ -80,7 +82,7 @@ class Producer:
     @property
     def connection(self) -> HasDefaultChannel | None:
         """The connection it was made with; None for one that was made with a channel or a function."""
-        return self._source if isinstance(self._source, HasDefaultChannel) else None
+        return self._source if has_default_channel(self._source) else None
 
     @property
     def channel(self) -> Channel:
@@ -294,6 +296,10 @@ class Producer:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def _forked(self) -> None:
+        """The channel is the parent's: a child opens its own."""
+        self._channel = None
 
     def _send(
         self,

@@ -11,25 +11,9 @@ from kombu.exceptions import ChannelError, InvalidURL, NotBoundError, Operationa
 from kombu.transport.base import Address, TransportConnection
 from kombu.transport.memory import Transport as Memory
 from kombu.transport.virtual.connection import VirtualConnection
+from tests.brokers import waking
 
 orders = Queue("orders")
-
-
-class Waking(Memory):
-    """A broker that answers after so many attempts."""
-
-    refusals = 0
-    attempts = 0
-
-    def establish_connection(self) -> VirtualConnection:
-        type(self).attempts += 1
-        if self.attempts <= self.refusals:
-            raise OperationalError(f"attempt {self.attempts} failed")
-        return super().establish_connection()
-
-
-def waking(refusals: int) -> type[Waking]:
-    return type("WakingHere", (Waking,), {"refusals": refusals})
 
 
 def test_connections_of_the_same_name_share_their_queues(connection: Connection, name: str) -> None:
@@ -65,6 +49,10 @@ def test_a_url_and_arguments_together_say_where_to_connect() -> None:
         "connect_timeout": 2.5,
         "heartbeat": 10.0,
         "login_method": None,
+        "transport_options": {},
+        "uri_prefix": None,
+        "failover_strategy": "round-robin",
+        "alternates": [],
     }
 
 

@@ -251,7 +251,7 @@ class Transport(ABC):
     default_port: ClassVar[int | None] = None
     implements: ClassVar[Implements] = Implements()
     connection_errors: ClassVar[tuple[type[Exception], ...]] = ()
-    """What a lost connection raises; reconnecting may help."""
+    """What a lost connection raises; reconnecting may help. No ``OSError``: a ``TimeoutError`` is one."""
     channel_errors: ClassVar[tuple[type[Exception], ...]] = ()
     """What a refused operation raises; the connection is still good."""
 
@@ -260,7 +260,10 @@ class Transport(ABC):
 
     @abstractmethod
     def establish_connection(self) -> TransportConnection:
-        """Connect; raises :class:`~kombu.exceptions.OperationalError` where that fails."""
+        """Connect, within ``address.connect_timeout`` seconds for all of it.
+
+        Raises :class:`~kombu.exceptions.OperationalError` where that fails.
+        """
 
     def driver_version(self) -> str:
         """The driver's version, for people."""

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import wraps
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ G = TypeVar("G", bound=Generator[Any, Any, Any])
 FILENO_ERRORS = (AttributeError, io.UnsupportedOperation, ValueError)
 """What asking for the number of a file that has none, or is closed, raises."""
 
-_after_fork: list[tuple[weakref.ref[Any], Callable[[Any], object]]] = []
+_after_fork: dict[int, tuple[weakref.ref[Any], Callable[[Any], object]]] = {}
+_keys = count()
 
 
 def register_after_fork(obj: T, func: Callable[[T], object]) -> None:
@@ -32,8 +34,8 @@ def register_after_fork(obj: T, func: Callable[[T], object]) -> None:
     Does nothing where there is no fork. An error in one function is reported (:func:`sys.unraisablehook`) and keeps
     none of the others from being called. Raises TypeError for an object that has no weak references.
     """
-    _after_fork[:] = [(ref, call) for ref, call in _after_fork if ref() is not None]
-    _after_fork.append((weakref.ref(obj), func))
+    key = next(_keys)
+    _after_fork[key] = weakref.ref(obj, lambda _: _after_fork.pop(key, None)), func
 
 
 def detect_environment() -> Literal["default", "eventlet", "gevent"]:
@@ -92,10 +94,8 @@ def maybe_fileno(f: Any) -> int | None:
 
 def _forked() -> None:
     failures: list[Exception] = []
-    for ref, call in list(_after_fork):
-        obj = ref()
-        if obj is None:
-            continue
+    alive = [(obj, call) for ref, call in list(_after_fork.values()) if (obj := ref()) is not None]
+    for obj, call in alive:
         try:
             call(obj)
         except Exception as exc:  # noqa: BLE001 - raised below, once all were called

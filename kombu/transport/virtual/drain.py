@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
 
-from kombu.exceptions import KombuError, NotFound, OperationalError
+from kombu.exceptions import ConnectionError, KombuError, NotFound, OperationalError
 from kombu.transport.base import CancelCallback
 from kombu.transport.virtual.deadletter import may_refuse
 from kombu.transport.virtual.settling import Ledger
@@ -111,6 +111,7 @@ class Drain:
         self._lines: dict[str, _Line] = {}
         self._turns: deque[_Line] = deque()
         self._interrupted = False
+        self._closed = False
         self.full = False
         self._stirred = threading.Event()
 
@@ -155,7 +156,8 @@ class Drain:
         return list(self._lines)
 
     def close(self) -> None:
-        """Give back what was claimed and not sorted yet."""
+        """Give back what was claimed and not sorted yet; draining ends here."""
+        self._closed = True
         while self._claimed:
             self._ledger.settle(Release(self._claimed.popleft().lease, counted=False))
 
@@ -169,8 +171,10 @@ class Drain:
             return
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
+            if self._closed and not self._interrupted:
+                raise ConnectionError("this connection is closed")
             self._ledger.flush()
-            if self._sort() or self._keep_house() or self._claim():
+            if not self._closed and (self._sort() or self._keep_house() or self._claim()):
                 if self._hand_one():
                     return
                 continue
