@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format types bench services services-stop lock clean
+.PHONY: demo test lint format types docs bench services services-stop lock clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python testproject/demo.py $(DEMO)
@@ -26,6 +26,10 @@ format: $(VENV)/.tools
 
 types: $(VENV)/.tools
 	PYTHONPATH=. $(BIN)/mypy
+
+docs: .venv-docs/.docs
+	.venv-docs/bin/sphinx-build -q -W --keep-going -n -d docs/_build/doctrees docs docs/_build/html
+	@echo docs/_build/html/index.html
 
 bench: $(VENV)/.tools
 	$(BIN)/python -m bench $(BENCH)
@@ -54,5 +58,11 @@ $(VENV)/.tools: $(VENV)/.python pyproject.toml requirements/tools.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[django,sqlalchemy,msgpack,yaml,brotli,zstd]'
 	touch $@
 
+# The documentation's tools have an environment of their own: they and the tests need not agree on versions.
+.venv-docs/.docs: pyproject.toml requirements/docs.txt
+	sh scripts/venv.sh "$(PYTHON)" .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check -r requirements/docs.txt --editable '.[django]'
+	touch $@
+
 clean:
-	rm -rf .venv* build dist *.egg-info testproject/var
+	rm -rf .venv* build dist *.egg-info docs/_build testproject/var

@@ -1,6 +1,6 @@
 """Order without a common clock: Lamport's logical clock, and events that are sorted by it.
 
-L. Lamport: Time, clocks, and the ordering of events in a distributed system. CACM 21 (7), 1978.
+By L. Lamport: Time, clocks, and the ordering of events in a distributed system. CACM 21 (7), 1978.
 """
 
 from __future__ import annotations

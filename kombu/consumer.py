@@ -115,7 +115,7 @@ class Consumer:
         return (queue.name if isinstance(queue, Queue) else queue) in self._tags
 
     def purge(self) -> int:
-        """Remove what is ready in all its queues; answers how many messages those were."""
+        """Remove what no consumer holds in all its queues; answers how many messages those were."""
         return sum(queue.purge() for queue in self._queues.values())
 
     def qos(self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False) -> None:

@@ -219,7 +219,7 @@ class Queue(MaybeChannelBound):
         return message
 
     def purge(self, nowait: bool = False) -> int:
-        """Remove the messages that are ready; answers how many those were."""
+        """Remove the messages that no consumer holds, delayed ones too; answers how many those were."""
         return self.channel.queue_purge(self.name, nowait=nowait)
 
     def consume(
