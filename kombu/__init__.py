@@ -5,9 +5,7 @@ Names are loaded when they are first used, so that ``import kombu`` imports no d
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
-
+TYPE_CHECKING = False  # typing would take half the time of this import
 if TYPE_CHECKING:
     from kombu.common import eventloop
     from kombu.connection import BrokerConnection, Connection
@@ -19,20 +17,9 @@ if TYPE_CHECKING:
     from kombu.serialization import disable_insecure_serializers, enable_insecure_serializers
     from kombu.utils.url import parse_url
     from kombu.utils.uuid import uuid
-
-
-class version_info_t(NamedTuple):
-    """The parts of a version, for comparing."""
-
-    major: int
-    minor: int
-    micro: int
-    releaselevel: str = ""
-    serial: str = ""
-
+    from kombu.versions import version_info, version_info_t
 
 VERSION = (6, 0, 0)
-version_info = version_info_t(*VERSION)
 __version__ = ".".join(map(str, VERSION))
 
 _HOMES = {
@@ -51,6 +38,8 @@ _HOMES = {
     "parse_url": "kombu.utils.url",
     "producers": "kombu.pools",
     "uuid": "kombu.utils.uuid",
+    "version_info": "kombu.versions",
+    "version_info_t": "kombu.versions",
 }
 
 __all__ = [
@@ -80,6 +69,8 @@ def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value
