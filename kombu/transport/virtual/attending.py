@@ -32,6 +32,10 @@ class Attendance:
         """Whether there is anybody to renew."""
         return bool(self._users)
 
+    def has(self, user: User) -> bool:
+        """Whether it is there and is renewed: it did not leave, and its queue did not end meanwhile."""
+        return user in self._users
+
     def enter(self, user: User) -> None:
         """Be there until :meth:`leave`. Raises :class:`NotFound` when the queue is gone."""
         if self._store is None:

@@ -110,15 +110,18 @@ class VirtualConnection:
 
     def check_lock(self, queue: QueueSpec) -> None:
         """Raises :class:`ResourceLocked` when the queue is another connection's own."""
-        if queue.exclusive and queue.name not in self._owned:
+        if queue.exclusive and not self._owns(queue.name):
             raise ResourceLocked(f"queue {queue.name!r} is exclusive: another connection has it")
 
     def declared(self, queue: QueueSpec) -> None:
         """A queue was declared here: it may be this connection's own now, and lives on in any case."""
-        if queue.exclusive and queue.name not in self._owned:
+        if queue.exclusive and not self._owns(queue.name):
             self._own(queue.name)
         elif "x-expires" in queue.arguments:
             self.attendance.touch(queue.name)
+
+    def _owns(self, queue: str) -> bool:
+        return queue in self._owned and self.attendance.has(self._owned[queue])
 
     def _own(self, queue: str) -> None:
         """Of two connections that declare it at the same moment, the first in the store's order has it."""

@@ -227,6 +227,9 @@ def _expected(exc: Exception) -> bool:
 
 def _writable(owed: list[Outcome], size: int) -> Iterator[list[Outcome]]:
     """In their order: each move by itself, so that one which fails takes nothing with it; the others in batches."""
+    if not any(type(outcome) is Move for outcome in owed):
+        yield from _batches(owed, size)
+        return
     for moves, group in groupby(owed, key=lambda outcome: isinstance(outcome, Move)):
         yield from _batches(list(group), 1 if moves else size)
 
