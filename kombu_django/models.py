@@ -31,19 +31,48 @@ class Exchange(models.Model):
 
 
 class Queue(models.Model):
-    """A declared queue."""
+    """A declared queue.
+
+    ``refuses``: it does not take messages when it is full, so that putting has to look whether it is. ``expires_at``
+    is when a queue that goes away by itself does so.
+    """
 
     name = models.CharField(max_length=NAME, unique=True)
     durable = models.BooleanField(default=True)
     exclusive = models.BooleanField(default=False)
     auto_delete = models.BooleanField(default=False)
     arguments = models.TextField(default="{}", help_text="JSON")
+    refuses = models.BooleanField(default=False)
+    expires_at = models.BigIntegerField(null=True)
 
     class Meta:
         db_table = "kombu_queue"
 
     def __str__(self) -> str:
         return self.name
+
+
+class QueueUser(models.Model):
+    """Somebody who uses a queue until then, unless that is renewed: a consumer, or the owner of an exclusive queue.
+
+    The order of their ids is the order they came in.
+    """
+
+    queue = models.ForeignKey(
+        Queue, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="users"
+    )
+    who = models.CharField(max_length=2 * NAME)
+    consumer = models.BooleanField(default=True)
+    until = models.BigIntegerField()
+
+    class Meta:
+        db_table = "kombu_user"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["queue", "who"], name="kombu_user_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.who
 
 
 class Binding(models.Model):

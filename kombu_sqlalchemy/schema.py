@@ -51,6 +51,17 @@ queue = _table(
     Column("exclusive", Boolean, nullable=False),
     Column("auto_delete", Boolean, nullable=False),
     Column("arguments", Text, nullable=False),
+    Column("refuses", Boolean, nullable=False),
+    Column("expires_at", BigInteger),
+)
+
+user = _table(
+    "kombu_user",
+    Column("queue_id", BigInteger, nullable=False),
+    Column("who", String(2 * NAME), nullable=False),
+    Column("consumer", Boolean, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    UniqueConstraint("queue_id", "who", name="kombu_user_once"),
 )
 
 binding = _table(

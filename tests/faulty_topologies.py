@@ -72,3 +72,14 @@ class LeavesBindingsBehind(MemoryStore):
         for binding in bindings:
             self.bind(binding)
         return removed
+
+
+class DeletesTheUsed(MemoryStore):
+    def delete_exchange(self, name: str, if_unused: bool = False) -> bool:
+        return super().delete_exchange(name)
+
+
+class NeverSaysWhetherItDeleted(MemoryStore):
+    def delete_exchange(self, name: str, if_unused: bool = False) -> bool:
+        super().delete_exchange(name, if_unused)
+        return False

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kombu import Connection, Consumer, Message, Queue
-from kombu.exceptions import MessageStateError, NotFound
+from kombu.exceptions import MessageStateError, NotFound, PreconditionFailed
 from tests.memory import PATIENCE, Connect, counts, drain, nothing_comes, publish
 
 pytestmark = pytest.mark.usefixtures("orders_queue")
@@ -139,7 +139,9 @@ def test_who_is_not_told_otherwise_hears_of_it_where_it_drains(connect: Connect)
 def test_messages_that_another_acknowledged_with_its_own_are_settled(connection: Connection, name: str) -> None:
     publish(connection, 1, 2, 3)
     first, second, third = (orders(connection).get() for _ in range(3))
-    assert first and second and third
+    assert first is not None
+    assert second is not None
+    assert third is not None
     second.ack(multiple=True)
     assert (first.acknowledged, third.acknowledged) == (True, False)
     with pytest.raises(MessageStateError, match="acknowledged"):
@@ -156,3 +158,27 @@ def test_messages_that_were_recovered_are_settled(connection: Connection) -> Non
     connection.default_channel.basic_recover()
     with pytest.raises(MessageStateError, match="requeued"):
         message.ack()
+
+
+def test_a_consumer_tag_that_is_too_long_is_refused(connection: Connection) -> None:
+    with pytest.raises(PreconditionFailed, match="255 characters"):
+        orders(connection).consume("x" * 256)
+
+
+def test_a_channel_closes_at_the_end_of_its_block(connection: Connection, name: str) -> None:
+    publish(connection, 1)
+    with connection.channel() as channel:
+        assert orders(channel).get() is not None
+    assert not channel.is_open
+    assert counts(name).ready == 1
+
+
+def test_what_was_acknowledged_does_not_count_when_its_queue_is_deleted(
+    connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(connection, 1)
+    message = orders(connection).get()
+    assert message is not None
+    message.ack()
+    assert orders(connection).delete(if_empty=True) == 0
+    assert caplog.messages == []

@@ -8,15 +8,32 @@ from typing import TypeVar
 
 import pytest
 from django.db import connections, transaction
+from django.test.utils import CaptureQueriesContext
 
-from kombu.testing import BrowseConformance, StoreConformance, TopologyConformance
-from kombu.transport.virtual.store import Done
+from kombu.testing import (
+    AttendanceConformance,
+    BrowseConformance,
+    EndingConformance,
+    LimitsConformance,
+    StoreConformance,
+    TopologyConformance,
+)
+from kombu.testing.case import QUEUE, bodies, message
+from kombu.transport.virtual.store import Done, QueueSpec, User
+from kombu_django.models import Message, Queue, QueueUser
 from kombu_django.store import DjangoStore
 
 T = TypeVar("T")
 
 
-class DjangoConformance(StoreConformance, TopologyConformance, BrowseConformance):
+class DjangoConformance(
+    StoreConformance,
+    TopologyConformance,
+    BrowseConformance,
+    AttendanceConformance,
+    EndingConformance,
+    LimitsConformance,
+):
     """``alias`` is the database."""
 
     alias: str
@@ -29,6 +46,42 @@ class DjangoConformance(StoreConformance, TopologyConformance, BrowseConformance
     def at_once(self, calls: Sequence[Callable[[], T]]) -> list[T]:
         """Each thread closes its connections itself, as Django leaves it to who starts threads."""
         return super().at_once([partial(_then_disconnect, call) for call in calls])
+
+    def test_a_batch_is_put_by_one_statement_where_no_queue_refuses(self) -> None:
+        self.declare(QUEUE)
+        self.store.declare(QueueSpec(name="limited", arguments={"x-max-length": 1}))
+        with CaptureQueriesContext(connections[self.alias]) as statements:
+            self.store.put([(QUEUE, message("a")), ("limited", message("b"))])
+        assert len(statements) == 1
+
+    def test_no_row_of_a_queue_that_ended_or_was_deleted_stays(self) -> None:
+        fleeting = QueueSpec(name="fleeting", auto_delete=True)
+        self.store.declare(fleeting)
+        self.put("a")
+        self.store.put([("fleeting", message("b"))])
+        self.attended.attend([User(QUEUE, "a"), User("fleeting", "a"), User("fleeting", "b", False)], 60.0)
+        self.store.delete(QUEUE)
+        self.attended.leave([User("fleeting", "a")])
+        assert self.attended.expire_queues() == ["fleeting"]
+        for model in (Queue, QueueUser, Message):
+            assert not model._default_manager.using(self.alias).exists()
+
+    def test_a_thread_that_renews_users_keeps_no_connection(self) -> None:
+        def renew() -> bool:
+            answers = [self.attended.attend([user], 60.0), self.attended.attend([user], 0.0)]
+            self.attended.leave([user])
+            return answers == [[True], [True]] and connections[self.alias].connection is None
+
+        self.declare(QUEUE)
+        user = User(QUEUE, "a")
+        assert self.at_once([renew]) == [True]
+
+    def test_the_longest_name_of_a_consumer_is_kept(self) -> None:
+        """The connection's and the channel's ids, and a consumer tag of 255 characters (AMQP: a short string)."""
+        user = User(QUEUE, f"{'c' * 36}/{'f' * 16}/{'注' * 255}")
+        self.declare(QUEUE)
+        assert self.attended.attend([user], 60.0) == [True]
+        assert self.attended.attending([QUEUE]) == {QUEUE: [user]}
 
 
 @pytest.mark.usefixtures("tables")
@@ -49,6 +102,24 @@ class TestOnPostgreSQL(DjangoConformance):
             assert self.at_once([partial(self.store.extend, [a, b], 60.0)]) == [[a, b]]
             transaction.set_rollback(True, using=self.alias)
         assert self.store.settle([Done(a), Done(b)]) == [True, True]
+
+    def test_a_surplus_is_taken_without_waiting_for_a_transaction_that_settles_some_of_it(self) -> None:
+        self.store.declare(QueueSpec(name=QUEUE, arguments={"x-max-length": 0}))
+        self.put("a", "b")
+        late = self.take_one(lease=self.brief)
+        self.eventually(lambda: self.counts().ready == 2)
+        with transaction.atomic(using=self.alias):
+            assert self.store.settle([Done(late.lease)]) == [True]
+            [taken] = self.at_once([partial(self.bounded.surplus, [QUEUE], 60.0)])
+            assert bodies(taken) == ["b"]
+
+    def test_what_one_claims_meanwhile_is_no_surplus_though_that_transaction_is_open(self) -> None:
+        self.store.declare(QueueSpec(name=QUEUE, arguments={"x-max-length": 3}))
+        self.put(*"abcde")
+        with transaction.atomic(using=self.alias):
+            assert bodies(self.claim(2)) == ["a", "b"]
+            assert self.at_once([partial(self.bounded.surplus, [QUEUE], 60.0)]) == [[]]
+        assert self.counts().ready == 3
 
     def test_the_limit_holds_however_few_messages_the_planner_expects(self) -> None:
         """It then puts the subquery that chooses into an inner loop: https://www.postgresql.org/docs/15/using-explain.html"""

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from kombu.testing import BrowseConformance, StoreConformance, TopologyConformance
+from kombu.testing import (
+    AttendanceConformance,
+    BrowseConformance,
+    EndingConformance,
+    LimitsConformance,
+    StoreConformance,
+    TopologyConformance,
+)
 from kombu.transport.memory import MemoryStore
 
 
-class TestMemoryStore(StoreConformance, TopologyConformance, BrowseConformance):
+class TestMemoryStore(
+    StoreConformance,
+    TopologyConformance,
+    BrowseConformance,
+    AttendanceConformance,
+    EndingConformance,
+    LimitsConformance,
+):
     def setup_method(self) -> None:
         super().setup_method()
         self.name = uuid4().hex

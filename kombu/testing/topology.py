@@ -147,6 +147,25 @@ class TopologyConformance(VersionConformance):
         assert set(self.keeper.topology().queues) == {"gone", QUEUE}
         assert_same_bindings(self.keeper.topology(), stays)
 
+    def test_deleting_an_exchange_tells_whether_it_is_gone_by_that(self) -> None:
+        self.declare_all("shop", "mall", queues=[])
+        assert self.keeper.delete_exchange("shop")
+        assert self.keeper.delete_exchange("mall", if_unused=True)
+        assert not self.keeper.delete_exchange("shop")
+        assert not self.keeper.delete_exchange("mall", if_unused=True)
+
+    def test_an_exchange_that_is_used_is_left_if_it_is_to_be_unused(self) -> None:
+        self.declare_all("shop", "other", queues=[QUEUE])
+        binding = BindingSpec(source="shop", destination=QUEUE)
+        self.keeper.bind(binding)
+        self.keeper.bind(BindingSpec(source="other", destination="shop", to_exchange=True))
+        before = self.keeper.topology()
+        assert not self.keeper.delete_exchange("shop", if_unused=True)
+        assert self.keeper.topology() == before
+        self.keeper.unbind(binding)
+        assert self.keeper.delete_exchange("shop", if_unused=True)
+        assert self.keeper.topology().bindings == ()
+
     def test_deleting_a_queue_removes_the_bindings_to_it(self) -> None:
         self.declare_all("shop", "gone", queues=["gone", QUEUE])
         self.keeper.bind(BindingSpec(source="shop", destination="gone"))

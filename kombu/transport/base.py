@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 from kombu.message import Message
 from kombu.utils.url import maybe_sanitize_url
@@ -94,6 +94,11 @@ class Channel(Protocol):
 
     def close(self) -> None:
         """Give back what was delivered here and not settled, and end the channel's consumers."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None:
+        """:meth:`close`."""
 
     def exchange_declare(
         self,

@@ -1,7 +1,7 @@
-"""The SQL that the ORM cannot say, and what differs between databases: all of it in this file.
+"""The SQL that the ORM cannot say, and what differs between databases.
 
-Only names of columns, placeholders and the clock are put together here; every value is a parameter. Each text is
-made once.
+What is about queues as a whole is in :mod:`kombu_django.store.queue_sql`; all the rest is here. Only names of
+columns, placeholders and the clock are put together; every value is a parameter. Each text is made once.
 
 Claiming with ``UPDATE … RETURNING`` takes one statement where the ORM takes a transaction with a SELECT and an
 UPDATE; putting with one ``INSERT … SELECT`` stores a batch and checks the topology's version in one round trip.
@@ -9,7 +9,7 @@ UPDATE; putting with one ``INSERT … SELECT`` stores a batch and checks the top
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from kombu.exceptions import NotSupported
@@ -59,16 +59,24 @@ def dialect(vendor: str) -> Dialect:
     return DIALECTS[vendor]
 
 
+@lru_cache
+def now(d: Dialect) -> str:
+    """The database's clock."""
+    return f"SELECT {d.now}"
+
+
 def version() -> str:
     """The version of the topology; 0 before anything was declared."""
     return f"SELECT {_VERSION}"
 
 
 @lru_cache
-def put(d: Dialect, rows: int, queues: int) -> str:
+def put(d: Dialect, rows: int, queues: int, room: bool) -> str:
     """Parameters: for each row place, queue, priority, delay, time to live, head, body; then the version twice
-    (NULL: any), each queue's name, and how many those are. Stores all rows or none."""
+    (NULL: any), each queue's name, and how many those are. Stores all rows or none: none, too, if a queue refuses
+    when it is full, unless ``room`` says that there is some."""
     row = f"({d.integer}, {d.text}, {d.integer}, {d.integer}, {d.integer}, {d.text}, {d.binary})"
+    takes = "" if room else " AND NOT refuses"
     return (
         "INSERT INTO kombu_message (queue_id, priority, available_at, due_at, stored_at, expires_at,"
         " delivery_count, head, body)"
@@ -78,7 +86,7 @@ def put(d: Dialect, rows: int, queues: int) -> str:
         " 0, item.head, item.body"
         " FROM item JOIN kombu_queue q ON q.name = item.queue"
         f" WHERE ({d.integer} IS NULL OR {_VERSION} = {d.integer})"
-        f" AND (SELECT COUNT(*) FROM kombu_queue WHERE name IN ({_places(queues)})) = %s"
+        f" AND (SELECT COUNT(*) FROM kombu_queue WHERE name IN ({places(queues)}){takes}) = %s"
         " ORDER BY item.place"
     )
 
@@ -91,12 +99,20 @@ def claim(d: Dialect, levels: tuple[int, ...]) -> str:
 
 
 @lru_cache
+def claim_head(d: Dialect, highest: int) -> str:
+    """What stands at the head of a queue, and nothing instead of those that another claims meanwhile: parameters as
+    of :func:`claim`."""
+    head = d.chosen.format(_candidates(replace(d, lock=""), highest))
+    return _leased(d, f"SELECT id FROM kombu_message WHERE {head} AND available_at <= {d.now}{d.lock}")
+
+
+@lru_cache
 def claim_chosen(d: Dialect, messages: int) -> str:
     """Parameters: lease, token, queue name, the ids."""
     return _leased(
         d,
         "SELECT id FROM kombu_message WHERE queue_id = (SELECT id FROM kombu_queue WHERE name = %s)"
-        f" AND id IN ({_places(messages)}) AND (lease_token IS NULL OR available_at <= {d.now}){d.lock}",
+        f" AND id IN ({places(messages)}) AND (lease_token IS NULL OR available_at <= {d.now}){d.lock}",
     )
 
 
@@ -127,7 +143,7 @@ def browse(d: Dialect) -> str:
 @lru_cache
 def done(messages: int) -> str:
     """Parameters: token, the ids."""
-    return f"DELETE FROM kombu_message WHERE lease_token = %s AND id IN ({_places(messages)}) RETURNING id"
+    return f"DELETE FROM kombu_message WHERE lease_token = %s AND id IN ({places(messages)}) RETURNING id"
 
 
 @lru_cache
@@ -136,7 +152,7 @@ def release(d: Dialect, messages: int, delayed: bool) -> str:
     due = f"due_at = {d.now} + %s, available_at = {d.now} + %s" if delayed else "available_at = due_at"
     return (
         f"UPDATE kombu_message SET lease_token = NULL, delivery_count = delivery_count - %s, {due}"
-        f" WHERE lease_token = %s AND id IN ({_places(messages)}) RETURNING id"
+        f" WHERE lease_token = %s AND id IN ({places(messages)}) RETURNING id"
     )
 
 
@@ -153,7 +169,7 @@ def extend(d: Dialect, messages: int) -> str:
 @lru_cache
 def held(messages: int) -> str:
     """Parameters: token, the ids."""
-    return f"SELECT id FROM kombu_message WHERE lease_token = %s AND id IN ({_places(messages)})"
+    return f"SELECT id FROM kombu_message WHERE lease_token = %s AND id IN ({places(messages)})"
 
 
 @lru_cache
@@ -178,7 +194,7 @@ def counts(d: Dialect, queues: int) -> str:
         f" SUM(CASE WHEN {leased} THEN 1 ELSE 0 END),"
         f" {d.now} - MIN(CASE WHEN available_at <= {d.now} THEN stored_at END)"
         f" FROM kombu_queue q LEFT JOIN kombu_message m ON m.queue_id = q.id"
-        f" WHERE q.name IN ({_places(queues)}) GROUP BY q.name"
+        f" WHERE q.name IN ({places(queues)}) GROUP BY q.name"
     )
 
 
@@ -217,7 +233,7 @@ def outbox_claim(d: Dialect) -> str:
 @lru_cache
 def outbox_done(rows: int) -> str:
     """Parameters: token, the ids."""
-    return f"DELETE FROM kombu_outbox WHERE lease_token = %s AND id IN ({_places(rows)}) RETURNING id"
+    return f"DELETE FROM kombu_outbox WHERE lease_token = %s AND id IN ({places(rows)}) RETURNING id"
 
 
 @lru_cache
@@ -225,7 +241,7 @@ def outbox_postpone(d: Dialect, rows: int) -> str:
     """Parameters: delay, error, token, the ids."""
     return (
         f"UPDATE kombu_outbox SET lease_token = NULL, available_at = {d.now} + %s, error = %s"
-        f" WHERE lease_token = %s AND id IN ({_places(rows)}) RETURNING id"
+        f" WHERE lease_token = %s AND id IN ({places(rows)}) RETURNING id"
     )
 
 
@@ -288,5 +304,6 @@ def _candidates(d: Dialect, highest: int) -> str:
     return f"SELECT id FROM ({ordered}) AS chosen"
 
 
-def _places(number: int) -> str:
+def places(number: int) -> str:
+    """Placeholders for a list of that many values."""
     return ", ".join(["%s"] * number)

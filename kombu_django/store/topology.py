@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 from weakref import WeakSet
 
@@ -14,19 +14,17 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from kombu.transport.virtual.store import QueueSpec
 from kombu.transport.virtual.topology import DEFAULT_EXCHANGE, BindingSpec, ExchangeSpec, Topology
 from kombu.utils import json
-from kombu_django.models import Binding, Exchange, Message, Queue
+from kombu_django.models import Binding, Exchange, Message, Queue, QueueUser
 from kombu_django.store import sql
+from kombu_django.store.database import Database, micro
 from kombu_django.store.errors import translated
 
 _changed_in_transaction: WeakSet[BaseDatabaseWrapper] = WeakSet()
 """Connections that changed the topology in a transaction that has not committed, as far as is known."""
 
 
-class DjangoTopology:
+class DjangoTopology(Database):
     """The part of the store that keeps what is declared."""
-
-    def __init__(self, alias: str) -> None:
-        self.alias = alias
 
     def topology(self) -> Topology:
         """The version is read first: a change in between makes it an old one, which ``put`` refuses."""
@@ -52,6 +50,7 @@ class DjangoTopology:
     def delete_exchange(self, name: str, if_unused: bool = False) -> bool:
         def remove() -> bool:
             if if_unused and self._rows(Binding).filter(source=name).exists():
+                self._change_nothing()
                 return False
             self._rows(Binding).filter(source=name).delete()
             self._rows(Binding).filter(destination=name, to_exchange=True).delete()
@@ -83,24 +82,39 @@ class DjangoTopology:
             "exclusive": queue.exclusive,
             "auto_delete": queue.auto_delete,
             "arguments": json.dumps(dict(queue.arguments)),
+            "refuses": queue.refuses_when_full and (queue.max_length is not None or queue.max_bytes is not None),
         }
-        self._add(Queue, {"name": queue.name}, values)
 
-    def delete(self, queue: str) -> int:
-        def remove() -> int:
-            rows = self._rows(Queue).filter(name=queue)
-            removed, _ = self._rows(Message).filter(queue__in=rows).delete()
-            self._rows(Binding).filter(destination=queue, to_exchange=False).delete()
-            rows.delete()
-            return int(removed)
+        def add() -> None:
+            row, created = self._rows(Queue).get_or_create(name=queue.name, defaults=values)
+            if created and queue.first_life is not None:
+                self._let_expire(row, self._now() + micro(queue.first_life))
 
         with translated(self.alias):
-            return int(self._change(remove)) if self._rows(Queue).filter(name=queue).exists() else 0
+            if not self._rows(Queue).filter(name=queue.name).exists():
+                self._change(add)
+
+    def delete(self, queue: str) -> int:
+        rows = self._rows(Queue).filter(name=queue)
+        with translated(self.alias):
+            return int(self._change(lambda: self._remove(rows.select_for_update()))) if rows.exists() else 0
 
     def _add(self, model: type[Any], identity: dict[str, str], values: dict[str, object]) -> None:
         with translated(self.alias):
             if not self._rows(model).filter(**identity).exists():
                 self._change(lambda: self._rows(model).get_or_create(**identity, defaults=values))
+
+    def _remove(self, locked: Iterable[Queue]) -> int:
+        """Leave nothing of these queues; answers how many messages they had."""
+        queues = {row.pk: row.name for row in locked}
+        removed, _ = self._rows(Message).filter(queue__in=queues).delete()
+        self._rows(QueueUser).filter(queue__in=queues).delete()
+        self._rows(Binding).filter(destination__in=queues.values(), to_exchange=False).delete()
+        self._rows(Queue).filter(pk__in=queues).delete()
+        return int(removed)
+
+    def _let_expire(self, queue: Queue, at: int) -> None:
+        self._rows(Queue).filter(pk=queue.pk).update(expires_at=at)
 
     def _change(self, change: Callable[[], Any]) -> Any:
         """Give the topology a version it never had, and change it, in one transaction.
@@ -117,14 +131,12 @@ class DjangoTopology:
                 self._rows(Exchange).update_or_create(name=DEFAULT_EXCHANGE, defaults={"version": version})
             return change()
 
-    def _version(self) -> int:
-        with connections[self.alias].cursor() as cursor:
-            cursor.execute(sql.version())
-            row = cursor.fetchone()
-            return int(row[0])
+    def _change_nothing(self) -> None:
+        """In a change that turns out to be none: leave the version as it was."""
+        transaction.set_rollback(True, using=self.alias)
 
-    def _rows(self, model: type[Any]) -> Any:
-        return model._default_manager.using(self.alias)
+    def _version(self) -> int:
+        return int(self._fetch(sql.version(), [])[0][0])
 
 
 def queue_spec(row: Queue) -> QueueSpec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from kombu.exceptions import (
     ChannelError,
@@ -209,6 +209,8 @@ class Channel:
         spec = self._existing_queue(queue, self._open().refresh())
         declaring.check_consumer(arguments, self.connection.store.capabilities)
         tag = consumer_tag or f"ctag-{uuid()}"
+        if len(tag) > declaring.MAX_NAME:
+            raise PreconditionFailed(f"a consumer tag has {declaring.MAX_NAME} characters at most, not {len(tag)}")
         if tag in self._consumers:
             raise ChannelError(f"consumer tag {tag!r} is in use on this channel")
         held: set[int] = set()
@@ -326,6 +328,12 @@ class Channel:
             stack.callback(self.basic_recover)
             for consumer in consumers:
                 stack.callback(self.connection.drain.unsubscribe, consumer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def _open(self) -> VirtualConnection:
         if not self.is_open:
