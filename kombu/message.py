@@ -137,10 +137,14 @@ class Message:
         channel.basic_reject(tag, requeue=False, because=because)
         self.state = "rejected"
 
-    def requeue(self, delay: float = 0.0) -> None:
-        """Put the message back into its queue, for any consumer, after ``delay`` seconds."""
+    def requeue(self, delay: float = 0.0, *, counted: bool = True) -> None:
+        """Put the message back into its queue, for any consumer, after ``delay`` seconds.
+
+        ``counted=False`` says that nobody has looked at it: the delivery is not counted as an attempt, where the
+        transport counts.
+        """
         channel, tag = self._unsettled()
-        channel.basic_reject(tag, requeue=True, delay=delay)
+        channel.basic_reject(tag, requeue=True, delay=delay, counted=counted)
         self.state = "requeued"
 
     def ack_log_error(self, logger: Logger, errors: Errors, multiple: bool = False) -> None:

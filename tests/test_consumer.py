@@ -182,3 +182,15 @@ def test_what_was_acknowledged_does_not_count_when_its_queue_is_deleted(
     message.ack()
     assert orders(connection).delete(if_empty=True) == 0
     assert caplog.messages == []
+
+
+def test_a_message_that_nobody_has_looked_at_goes_back_uncounted(connection: Connection) -> None:
+    publish(connection, 1)
+    for counted in (False, False, True):
+        message = orders(connection).get()
+        assert message is not None
+        assert message.delivery_info["delivery_count"] == 1
+        message.requeue(counted=counted)
+    message = orders(connection).get()
+    assert message is not None
+    assert message.delivery_info["delivery_count"] == 2

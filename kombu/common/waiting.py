@@ -145,7 +145,7 @@ def _wait_for(connection: Drains, arrived: deque[Any], timeout: float | None) ->
 def _give_back(messages: Iterable[Message]) -> None:
     for message in messages:
         if not message.acknowledged and not message.no_ack and message.channel is not None and message.channel.is_open:
-            message.requeue()
+            message.requeue(counted=False)
 
 
 def _connection_of(channel: Channel) -> Drains:

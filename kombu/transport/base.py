@@ -184,7 +184,7 @@ class Channel(Protocol):
         """
 
     def publish_batch(self, publications: Sequence[Publication], timeout: float | None = None) -> None:
-        """The same for many at once: stored together where the broker can."""
+        """The same for many at once: stored together where the broker can; a ``ChannelError`` means that none is."""
 
     def basic_consume(
         self,
@@ -212,7 +212,9 @@ class Channel(Protocol):
         *,
         delay: float = 0.0,
         because: str | None = None,
-    ) -> None: ...
+        counted: bool = True,
+    ) -> None:
+        """``counted=False`` with ``requeue``: nobody has looked at the message, so this was no attempt."""
 
     def basic_recover(self, requeue: bool = True) -> None: ...
 

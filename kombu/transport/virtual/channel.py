@@ -297,6 +297,7 @@ class Channel:
         *,
         delay: float = 0.0,
         because: str | None = None,
+        counted: bool = True,
     ) -> None:
         if requeue:
             declaring.check_delay(delay, self.connection.store.capabilities)
@@ -305,7 +306,7 @@ class Channel:
             raise self._unknown(tag)
         delivery = self._unsettled[tag][0]
         if requeue:
-            outcome: Outcome = Release(delivery.lease, delay=delay)
+            outcome: Outcome = Release(delivery.lease, delay, counted)
         else:
             outcome = self.connection.dead_letter(delivery, "rejected", because)
         self._settled(tag, "requeued" if requeue else "rejected")
