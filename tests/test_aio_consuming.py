@@ -9,7 +9,7 @@ import pytest
 from kombu import Connection, aio
 from kombu.exceptions import MessageStateError, NotBoundError, NotFound
 from tests.aio import ORDERS, play, received, turns, until
-from tests.memory import counts, publish
+from tests.memory import PATIENCE, counts, publish
 
 
 def to(name: str) -> aio.Connection:
