@@ -264,7 +264,7 @@ class _Shared:
         queues = self.queues
         if version is not None and version != self.version:
             raise TopologyMoved
-        for name in {name for name, _ in items}:
+        for name in {items[0][0]} if len(items) == 1 else {name for name, _ in items}:
             queue = queues.get(name)
             if queue is None:
                 raise TopologyMoved
@@ -283,9 +283,10 @@ class _Shared:
         queue = self.queues.get(lease.queue)
         if queue is None or not queue.holds(lease):
             return False
+        if type(outcome) is Done:
+            queue.remove(lease)
+            return True
         match outcome:
-            case Done():
-                queue.remove(lease)
             case Release(_, delay, counted):
                 queue.release(lease, now, delay, counted)
                 self.changed.notify_all()

@@ -299,6 +299,9 @@ class Queue:
 
     def _take_ready(self, limit: int) -> list[_Message]:
         """Up to ``limit`` of what is ready, in order, out of the lines and the heap."""
+        if not self._returned and not self._skipped and len(self._lines) == 1:
+            line = self._lines[0]
+            return [line.popleft() for _ in range(min(limit, len(line)))]
         taken: list[_Message] = []
         while len(taken) < limit and (message := self._next_ready()) is not None:
             taken.append(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Self
 
@@ -28,6 +29,9 @@ from kombu.utils.uuid import uuid
 if TYPE_CHECKING:
     from kombu.transport.virtual.connection import VirtualConnection
 
+
+_done = partial(tuple.__new__, Done)
+"""``Done``, without a step in Python."""
 
 _Unsettled = tuple[Delivery, Message, set[int]]
 """A delivery that a consumer holds, the message made of it, and the tags of all that the consumer holds."""
@@ -278,7 +282,7 @@ class Channel:
     def basic_ack(self, delivery_tag: int | str, multiple: bool = False, *, within: object | None = None) -> None:
         tag = int(delivery_tag)
         if within is None and not multiple and not self._within:
-            self.connection.ledger.settle(Done(self._settled(tag, "acknowledged").lease))
+            self.connection.ledger.settle(_done((self._settled(tag, "acknowledged").lease,)))
             return
         if tag not in self._unsettled:
             raise self._unknown(tag)

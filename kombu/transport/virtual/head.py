@@ -47,12 +47,12 @@ def encode_head(exchange: str, routing_key: str, properties: Mapping[str, object
     """Raises :class:`~kombu.exceptions.EncodeError` for a header or property that has no JSON form."""
     if len(properties) == 4:
         try:
-            described = _usual(properties)
-            beginning = _beginnings.get((exchange, routing_key, *described[:3]))
+            content_type, content_encoding, delivery_mode, message_id = described = _usual(properties)
+            beginning = _beginnings.get((exchange, routing_key, content_type, content_encoding, delivery_mode))
         except (KeyError, TypeError):
             return _encode(exchange, routing_key, properties)
-        if type(described[2]) is int and _is_written_as_it_is(described[3]):
-            return f"{beginning or _begin(exchange, routing_key, described)}{described[3]}{_END}"
+        if type(delivery_mode) is int and _is_written_as_it_is(message_id):
+            return f"{beginning or _begin(exchange, routing_key, described)}{message_id}{_END}"
     return _encode(exchange, routing_key, properties)
 
 
@@ -61,7 +61,7 @@ def decode_head(head: str) -> Head:
     known = _heads.get(head[:-_TAIL])
     if known is not None:
         message_id = head[-_TAIL : -len(_END)]
-        if head.endswith(_END) and _is_written_as_it_is(message_id):
+        if '"' not in message_id and "\\" not in message_id and head.endswith(_END):
             exchange, routing_key, content_type, content_encoding, _, properties = known
             properties = {**properties, "message_id": message_id}
             return _head((exchange, routing_key, content_type, content_encoding, {}, properties))
