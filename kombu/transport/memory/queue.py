@@ -1,4 +1,4 @@
-"""One queue of the in-memory transport: its messages in the order of delivery, the leases, and who uses it.
+"""One queue of the in-memory transport: its messages in the order of delivery, and their leases.
 
 Messages that come as usual wait in one line for each priority. Those that come out of turn (delayed, put back, or
 with a lease that ran out) wait in heaps. A waiting message is a plain tuple of plain values: Python's garbage
@@ -14,7 +14,8 @@ from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import count, islice
 
-from kombu.transport.virtual.store import Counts, Delivery, Envelope, Lease, MessageId, QueueSpec, User
+from kombu.transport.memory.users import Users
+from kombu.transport.virtual.store import Counts, Delivery, Envelope, Lease, MessageId, QueueSpec
 
 _ids = count(1)
 _new_lease = partial(tuple.__new__, Lease)
@@ -62,9 +63,7 @@ class Queue:
         self._ready = 0
         self._delayed = 0
         self._leased = 0
-        self._users: dict[User, float] = {}
-        life = spec.first_life
-        self.gone_at = _NEVER if life is None else now + life
+        self.users = Users(spec, now)
 
     @property
     def total(self) -> int:
@@ -217,35 +216,6 @@ class Queue:
                 excess -= len(message[2])
                 over = max(over, place)
         return over
-
-    def attend(self, user: User, now: float, seconds: float) -> bool:
-        if self.gone_at <= now:
-            return False
-        if seconds:
-            self.attending(now)  # who was away too long has lost the place
-            self._users[user] = now + seconds
-        life = self.spec.unused_life
-        if life is not None and seconds:
-            self.gone_at = max(self._users.values()) + life
-        elif life is not None:
-            self.gone_at = max(self.gone_at if self.gone_at < _NEVER else 0.0, now + life)
-        return True
-
-    def leave(self, user: User, now: float) -> None:
-        was_there = self._users.pop(user, None) is not None
-        life = self.spec.unused_life
-        if life is None or not was_there:
-            return
-        there = self.attending(now)
-        lost_last = user.consumer and self.spec.auto_delete and not any(other.consumer for other in there)
-        if lost_last:
-            self.gone_at = now
-        elif not there:
-            self.gone_at = now + life
-
-    def attending(self, now: float) -> list[User]:
-        self._users = {user: until for user, until in self._users.items() if until > now}
-        return list(self._users)
 
     def _promote(self, now: float) -> None:
         """What has become available moves to where the next claim looks."""

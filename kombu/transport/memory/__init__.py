@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
-from kombu.transport.memory_queue import Queue
+from kombu.transport.memory.queue import Queue
 from kombu.transport.virtual import Transport as VirtualTransport
 from kombu.transport.virtual.store import (
     Capabilities,
@@ -159,24 +159,24 @@ class MemoryStore:
     def attend(self, users: Sequence[User], seconds: float) -> list[bool]:
         with self._shared.lock:
             now, queues = self._clock(), self._shared.queues
-            return [user.queue in queues and queues[user.queue].attend(user, now, seconds) for user in users]
+            return [user.queue in queues and queues[user.queue].users.attend(user, now, seconds) for user in users]
 
     def leave(self, users: Sequence[User]) -> None:
         with self._shared.lock:
             for user in users:
                 if user.queue in self._shared.queues:
-                    self._shared.queues[user.queue].leave(user, self._clock())
+                    self._shared.queues[user.queue].users.leave(user, self._clock())
             self._shared.changed.notify_all()
 
     def attending(self, queues: Sequence[str]) -> dict[str, list[User]]:
         with self._shared.lock:
             now = self._clock()
-            return {q: self._shared.queues[q].attending(now) for q in queues if q in self._shared.queues}
+            return {q: self._shared.queues[q].users.there(now) for q in queues if q in self._shared.queues}
 
     def expire_queues(self) -> list[str]:
         with self._shared.lock:
             now = self._clock()
-            gone = [name for name, queue in self._shared.queues.items() if queue.gone_at <= now]
+            gone = [name for name, queue in self._shared.queues.items() if queue.users.gone_at <= now]
             for name in gone:
                 self._shared.delete(name)
             return gone
