@@ -107,12 +107,20 @@ def outcome(work: Callable[[Any], object], given: object) -> object:
 
 
 def exactly(value: object) -> object:
-    """A form that tells -0.0 from 0.0, 1 from 1.0 and True, and a tuple from a list."""
-    if isinstance(value, dict):
-        return [(key, exactly(each)) for key, each in value.items()]
-    if isinstance(value, list | tuple):
-        return type(value), [exactly(each) for each in value]
-    return type(value), repr(value) if isinstance(value, float | Decimal) else value
+    """A form that tells -0.0 from 0.0, 1 from 1.0 and True, and a tuple from a list; of any depth."""
+    parts: list[object] = []
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            parts.append((type(each), list(each)))
+            left.extend(each.values())
+        elif isinstance(each, list | tuple):
+            parts.append((type(each), len(each)))
+            left.extend(each)
+        else:
+            parts.append((type(each), repr(each) if isinstance(each, float | Decimal) else each))
+    return parts
 
 
 @pytest.mark.parametrize("seed", range(40))
