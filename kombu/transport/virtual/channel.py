@@ -378,25 +378,17 @@ class Channel:
     def _deliver(self, delivery: Delivery, consumer_tag: str, held: set[int], no_ack: bool) -> Message:
         tag = next(self._tags)
         lease, text, body, _, deliveries, _, _ = delivery
-        head = decode_head(text)
+        exchange, routing_key, content_type, content_encoding, headers, properties = decode_head(text)
         delivery_info = {
             "consumer_tag": consumer_tag,
-            "exchange": head.exchange,
-            "routing_key": head.routing_key,
-            "queue": lease.queue,
+            "exchange": exchange,
+            "routing_key": routing_key,
+            "queue": lease[0],
             "redelivered": deliveries > 1,
             "delivery_count": deliveries,
         }
         message = Message(
-            body,
-            tag,
-            head.content_type,
-            head.content_encoding,
-            delivery_info,
-            head.properties,
-            head.headers,
-            channel=self,
-            no_ack=no_ack,
+            body, tag, content_type, content_encoding, delivery_info, properties, headers, None, None, self, no_ack
         )
         if no_ack:
             self.connection.ledger.settle(Done(lease))

@@ -196,7 +196,7 @@ class Drain:
                 turns.rotate(-1)
             while line.waiting and (consumer := line.next_consumer()) is not None:
                 delivery = line.waiting.popleft()
-                if delivery.lease in held:
+                if delivery[0] in held:
                     consumer.hand(delivery)
                     return True
         return False

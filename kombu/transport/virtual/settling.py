@@ -64,7 +64,7 @@ class Ledger:
     def hold(self, deliveries: Iterable[Delivery]) -> None:
         """Renew these leases from now on, until they are settled or lost."""
         with self._state:
-            self.held.update([delivery.lease for delivery in deliveries])
+            self.held.update([delivery[0] for delivery in deliveries])
         self._keeper.wake_to_renew()
 
     def attend(self, user: User) -> None:
@@ -137,7 +137,7 @@ class Ledger:
                     lease = outcome.lease
                     logger.warning("lost before settling: message %s of queue %r", lease.id, lease.queue)
         with self._state:
-            self.held.difference_update([outcome.lease for outcome in batch])
+            self.held.difference_update([outcome[0] for outcome in batch])
 
     def _move(self, move: Move) -> bool:
         """Where the new place is gone or full the message stays, to be moved by the topology as it is then."""
