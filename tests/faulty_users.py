@@ -19,7 +19,7 @@ class GivesANewPlaceEachTime(MemoryStore):
     def attend(self, users: Sequence[User], seconds: float) -> list[bool]:
         for user in users:
             if user.queue in self._shared.queues:
-                self._shared.queues[user.queue]._users.pop(user, None)
+                self._shared.queues[user.queue].users._until.pop(user, None)
         return super().attend(users, seconds)
 
 
@@ -30,8 +30,8 @@ class KeepsThePlaceOfTheLate(MemoryStore):
         answers = super().attend(users, seconds)
         for user in users:
             queue = self._shared.queues.get(user.queue)
-            if queue is not None and user.who == "a" and user in queue._users:
-                queue._users = {user: queue._users[user]} | queue._users
+            if queue is not None and user.who == "a" and user in queue.users._until:
+                queue.users._until = {user: queue.users._until[user]} | queue.users._until
         return answers
 
 
@@ -144,7 +144,7 @@ class EndsWithAnybody(MemoryStore):
         super().leave(users)
         for user in users:
             if self._shared.queues[user.queue].spec.auto_delete:
-                self._shared.queues[user.queue].gone_at = 0.0
+                self._shared.queues[user.queue].users.gone_at = 0.0
 
 
 class EndsTheUnused(MemoryStore):
@@ -162,10 +162,10 @@ class EndsTheUsed(MemoryStore):
     """Looks only at the clock."""
 
     def attend(self, users: Sequence[User], seconds: float) -> list[bool]:
-        ends = {user.queue: self._shared.queues[user.queue].gone_at for user in users}
+        ends = {user.queue: self._shared.queues[user.queue].users.gone_at for user in users}
         answers = super().attend(users, seconds)
         for queue, end in ends.items():
-            self._shared.queues[queue].gone_at = end
+            self._shared.queues[queue].users.gone_at = end
         return answers
 
 
@@ -176,10 +176,10 @@ class EndsNothing(MemoryStore):
 
 class NeverShortensALife(MemoryStore):
     def leave(self, users: Sequence[User]) -> None:
-        ends = {user.queue: self._shared.queues[user.queue].gone_at for user in users}
+        ends = {user.queue: self._shared.queues[user.queue].users.gone_at for user in users}
         super().leave(users)
         for queue, end in ends.items():
-            self._shared.queues[queue].gone_at = end
+            self._shared.queues[queue].users.gone_at = end
 
 
 class EndsForgettingBindings(MemoryStore):
@@ -227,7 +227,7 @@ class TellsWhatItSawBefore(MemoryStore):
 
     def expire_queues(self) -> list[str]:
         now = self._clock()
-        gone = [name for name, queue in list(self._shared.queues.items()) if queue.gone_at <= now]
+        gone = [name for name, queue in list(self._shared.queues.items()) if queue.users.gone_at <= now]
         threading.Event().wait(0.01)
         super().expire_queues()
         return gone
