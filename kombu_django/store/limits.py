@@ -14,6 +14,7 @@ from kombu_django.store.topology import queue_spec
 from kombu_django.store.users import DjangoUsers
 
 _Items = Sequence[tuple[str, Envelope]]
+_TOKEN, _BODY = 4, 9
 _KNOWN_FOR = 1.0
 """Seconds after which an idle claim looks again what its queues are."""
 
@@ -42,7 +43,22 @@ class DjangoLimits(DjangoUsers):
         if not excess:
             return []
         statement = sql.claim_head(self._dialect(), spec.max_priority)
-        return sorted(self._lease(statement, lease, wanting(spec.name, spec.max_priority, excess)), key=turn)
+        rows = sorted(self._lease(statement, lease, wanting(spec.name, spec.max_priority, excess)), key=turn)
+        return self._still_too_much(spec, rows)
+
+    def _still_too_much(self, spec: QueueSpec, rows: list[Row]) -> list[Row]:
+        """Others may have claimed between the count and the claim: what fits by now goes back, from the end."""
+        number, size = self._ready(spec)
+        kept = list(rows)
+        while kept:
+            number, size = number + 1, size + len(kept[-1][_BODY])
+            if _too_many(spec, number) or _too_heavy(spec, size):
+                break
+            kept.pop()
+        if back := rows[len(kept) :]:
+            statement = sql.release(self._dialect(), len(back), False)
+            self._fetch(statement, [1, back[0][_TOKEN], *(row[0] for row in back)])
+        return kept
 
     def _specs(self, queues: Sequence[str]) -> list[QueueSpec]:
         """The queues, remembered for a while; one that is not there has nothing special."""
