@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self, cast, runtime_checkable
 from kombu.abstract import ChannelLike, HasDefaultChannel, has_default_channel, maybe_channel
 from kombu.compression import compress
 from kombu.entity import PERSISTENT_DELIVERY_MODE, Exchange, Queue
+from kombu.entity.exchange import delivery_mode_of
 from kombu.exceptions import (
     ConnectionError,
     EncodeError,
@@ -441,7 +442,7 @@ def _seconds(delay: float | timedelta, eta: datetime | None) -> float:
 
 def _delivery_mode(given: int | str | None, exchange: Exchange | str) -> int:
     if given is not None:
-        return Exchange(delivery_mode=given).delivery_mode
+        return delivery_mode_of(given)
     return PERSISTENT_DELIVERY_MODE if isinstance(exchange, str) else exchange.delivery_mode
 
 

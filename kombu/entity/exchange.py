@@ -23,6 +23,7 @@ __all__ = [
     "Exchange",
     "as_exchange",
     "binding",
+    "delivery_mode_of",
     "name_of",
 ]
 
@@ -62,7 +63,7 @@ class Exchange(MaybeChannelBound):
         self.arguments = checks.arguments(arguments, "arguments")
         self.durable = durable
         self.auto_delete = auto_delete
-        self.delivery_mode = _delivery_mode(delivery_mode)
+        self.delivery_mode = delivery_mode_of(delivery_mode)
         self.passive = passive
         self.no_declare = no_declare
         self._bind_itself(channel)
@@ -146,7 +147,7 @@ class Exchange(MaybeChannelBound):
         described: dict[str, object] = {
             "content_type": content_type,
             "content_encoding": encoding,
-            "delivery_mode": self.delivery_mode if delivery_mode is None else _delivery_mode(delivery_mode),
+            "delivery_mode": self.delivery_mode if delivery_mode is None else delivery_mode_of(delivery_mode),
             "message_id": uuid(),
             **({} if priority is None else {"priority": priority}),
             **({"headers": dict(headers)} if headers else {}),
@@ -245,7 +246,8 @@ def _as_bytes(body: object, encoding: str) -> bytes:
         raise EncodeError(f"the body cannot be encoded as {encoding!r}: {exc}") from exc
 
 
-def _delivery_mode(mode: int | str | None) -> int:
+def delivery_mode_of(mode: int | str | None) -> int:
+    """1 or 2, persistent unless said otherwise; raises ValueError for what is no delivery mode."""
     if mode is None:
         return PERSISTENT_DELIVERY_MODE
     found = DELIVERY_MODES.get(mode, mode) if isinstance(mode, str) else mode
