@@ -5,22 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from math import inf
+from datetime import datetime, timedelta
 from typing import Any, Protocol, Self, cast, runtime_checkable
 
 from kombu.abstract import ChannelLike, HasDefaultChannel, has_default_channel, maybe_channel
 from kombu.compression import compress
-from kombu.entity import PERSISTENT_DELIVERY_MODE, Exchange, Queue
-from kombu.entity.exchange import delivery_mode_of
+from kombu.entity import Exchange, Queue
 from kombu.exceptions import (
     ConnectionError,
-    EncodeError,
     MessageReturned,
     NotSupported,
     OperationalError,
-    PreconditionFailed,
 )
+from kombu.preparing import as_bytes, basic_properties, delivery_mode_for, milliseconds, seconds_until, sooner
 from kombu.retry import RetryPolicy, retry
 from kombu.serialization import dumps
 from kombu.transport.base import Channel, Content, Publication
@@ -28,11 +25,6 @@ from kombu.utils.compat import register_after_fork
 from kombu.utils.uuid import uuid
 
 __all__ = ["Batch", "Producer"]
-
-PROPERTIES = frozenset(
-    {"correlation_id", "reply_to", "message_id", "timestamp", "type", "user_id", "app_id", "cluster_id"}
-)
-"""The properties of AMQP's basic class that :meth:`Producer.publish` takes by their own name."""
 
 RetryOptions = Mapping[str, object]
 """The fields of :class:`kombu.retry.RetryPolicy`, and ``errback(error, seconds)``, called before each pause."""
@@ -168,13 +160,13 @@ class Producer:
             compression,
             exchange,
             expiration,
-            _seconds(delay, eta) if delay or eta is not None else 0.0,
+            seconds_until(delay, eta) if delay or eta is not None else 0.0,
             properties,
         )
         if retry:
             self._send([publication], declare, retry, retry_policy, timeout, confirm_timeout)
         else:
-            self._send_once([publication], declare, _sooner(timeout, confirm_timeout))
+            self._send_once([publication], declare, sooner(timeout, confirm_timeout))
 
     def batch(self) -> Batch:
         """Gather messages in a ``with`` block and publish them together at its end.
@@ -231,7 +223,7 @@ class Producer:
             compression,
             exchange,
             expiration,
-            _seconds(delay, eta),
+            seconds_until(delay, eta),
             properties,
         )
 
@@ -255,17 +247,17 @@ class Producer:
         target = self.exchange if exchange is None else exchange
         if content_type is None:
             content_type, content_encoding, body = dumps(body, serializer or self.serializer)
-        payload = body if type(body) is bytes else _bytes(body, content_type, content_encoding)
+        payload = body if type(body) is bytes else as_bytes(body, content_type, content_encoding)
         if content_encoding is None:
             content_encoding = "utf-8" if isinstance(body, str) else "binary"
         described: dict[str, object] = {
             "content_type": content_type,
             "content_encoding": content_encoding,
-            "delivery_mode": _delivery_mode(delivery_mode, target),
+            "delivery_mode": delivery_mode_for(delivery_mode, target),
             "message_id": None,
         }
         if properties:
-            described |= _properties(properties)
+            described |= basic_properties(properties)
         if described["message_id"] is None:
             described["message_id"] = uuid()
         method = compression or self.compression
@@ -277,7 +269,7 @@ class Producer:
         if priority:
             described["priority"] = priority
         if expiration is not None:
-            described["expiration"] = _milliseconds(expiration)
+            described["expiration"] = milliseconds(expiration)
         return Publication(
             Content(payload, described),
             target if isinstance(target, str) else target.name,
@@ -316,12 +308,12 @@ class Producer:
         if retry:
             wanted = list(declare or ())
             self._with_retry(
-                lambda left: self._send_once(publications, wanted, _sooner(left, confirm_timeout)),
+                lambda left: self._send_once(publications, wanted, sooner(left, confirm_timeout)),
                 retry_policy,
                 timeout,
             )
         else:
-            self._send_once(publications, declare, _sooner(timeout, confirm_timeout))
+            self._send_once(publications, declare, sooner(timeout, confirm_timeout))
 
     def _send_once(
         self, publications: Sequence[Publication], declare: Iterable[Exchange | Queue] | None, timeout: float | None
@@ -399,56 +391,3 @@ class Batch:
         if kind is None:
             self._producer._send(self.publications)
             self.publications = []
-
-
-def _bytes(body: Any, content_type: str, content_encoding: str | None) -> bytes:
-    """A body that is text or bytes already, as bytes."""
-    if isinstance(body, str):
-        return _encoded(body, content_encoding or "utf-8")
-    if isinstance(body, bytes | bytearray | memoryview):
-        return bytes(body)
-    kind = type(body).__name__
-    raise EncodeError(f"content_type={content_type!r} is for a body that is text or bytes already, not {kind}")
-
-
-def _encoded(body: str, content_encoding: str) -> bytes:
-    try:
-        return body.encode("utf-8" if content_encoding == "binary" else content_encoding)
-    except (LookupError, UnicodeEncodeError) as exc:
-        raise EncodeError(f"the body cannot be encoded as {content_encoding!r}: {exc}") from exc
-
-
-def _milliseconds(expiration: float) -> str:
-    if not 0 <= expiration < inf:
-        raise PreconditionFailed(f"expiration={expiration}: seconds from now, not negative and not for ever")
-    return str(round(expiration * 1000))
-
-
-def _sooner(one: float | None, other: float | None) -> float | None:
-    return other if one is None else one if other is None else min(one, other)
-
-
-def _seconds(delay: float | timedelta, eta: datetime | None) -> float:
-    """From now on; a moment that has passed is now."""
-    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
-    if eta is None:
-        return seconds
-    if seconds:
-        raise PreconditionFailed("delay and eta say the same: give one of them")
-    if eta.tzinfo is None:
-        raise PreconditionFailed(f"eta={eta.isoformat()} has no time zone: use datetime.now(timezone.utc) + …")
-    return max((eta - datetime.now(UTC)).total_seconds(), 0.0)
-
-
-def _delivery_mode(given: int | str | None, exchange: Exchange | str) -> int:
-    if given is not None:
-        return delivery_mode_of(given)
-    return PERSISTENT_DELIVERY_MODE if isinstance(exchange, str) else exchange.delivery_mode
-
-
-def _properties(given: Mapping[str, object]) -> dict[str, object]:
-    """Those of AMQP's basic class; ``reply_to`` may be a queue, whose name is meant."""
-    if unknown := set(given) - PROPERTIES:
-        raise TypeError(f"publish() has no argument {', '.join(sorted(unknown))}")
-    found = {name: value.name if isinstance(value, Queue) else value for name, value in given.items()}
-    return {name: value for name, value in found.items() if value is not None}

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(page for page in DOCS.rglob("*.rst") if "_build" not in page.parts)
 LONGEST_RUN = 60
-UNDOCUMENTED = {"kombu.formats", "kombu.messaging"}
+UNDOCUMENTED = {"kombu.formats", "kombu.messaging", "kombu.preparing"}
 """How serializers are loaded, and another name of what has its page."""
 
 BLOCK = re.compile(
