@@ -13,6 +13,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python testproject/demo.py $(DEMO)
 
 test: $(VENV)/.tools
+	@sh scripts/mysqlclient.sh $(VENV)
 	$(BIN)/python -m pytest $(TESTS)
 
 lint: $(VENV)/.tools

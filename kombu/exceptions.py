@@ -29,6 +29,7 @@ __all__ = [
     "OperationalError",
     "PreconditionFailed",
     "PublishRefused",
+    "PublishUncertain",
     "ResourceError",
     "ResourceLocked",
     "SerializationError",
@@ -52,7 +53,12 @@ class OperationalError(KombuError):
 
 
 class ConnectionError(OperationalError):
-    """The connection was lost: go on with a new one (AMQP 0-9-1: a connection exception)."""
+    """The connection was lost: go on with a new one (AMQP 0-9-1: a connection exception).
+
+    ``uncertain``: it was lost while the broker was at work, which it may have finished or not.
+    """
+
+    uncertain = False
 
 
 class ChannelError(KombuError):
@@ -89,6 +95,14 @@ class MessageReturned(ChannelError):
 
 class PublishRefused(ChannelError):
     """The broker did not store the message: a queue is full and refuses then (RabbitMQ: basic.nack)."""
+
+
+class PublishUncertain(KombuError):
+    """The connection was lost while messages were being stored: all of them are, or none, and nobody knows.
+
+    Raised, whatever ``retry`` says, where publishing again could double them; whether that is better than losing them
+    is for the caller to say. An inbox, or a consumer that may see a message twice, makes it harmless.
+    """
 
 
 class LeaseLost(ChannelError):

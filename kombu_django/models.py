@@ -10,14 +10,16 @@ from typing import ClassVar
 
 from django.db import models
 
+from kombu_django.fields import NameField
+
 NAME = 255
 
 
 class Exchange(models.Model):
     """A declared exchange. The row of the default exchange, named "", carries the version of the topology."""
 
-    name = models.CharField(max_length=NAME, unique=True)
-    type = models.CharField(max_length=32, default="direct")
+    name = NameField(max_length=NAME, unique=True)
+    type = NameField(max_length=32, default="direct")
     durable = models.BooleanField(default=True)
     auto_delete = models.BooleanField(default=False)
     arguments = models.TextField(default="{}", help_text="JSON")
@@ -33,16 +35,17 @@ class Exchange(models.Model):
 class Queue(models.Model):
     """A declared queue.
 
-    ``refuses``: it does not take messages when it is full, so that putting has to look whether it is. ``expires_at``
-    is when a queue that goes away by itself does so.
+    ``refuses``: it does not take messages when it is full, so that putting has to look whether it is. ``paused``: it
+    takes messages, and gives none out. ``expires_at`` is when a queue that goes away by itself does so.
     """
 
-    name = models.CharField(max_length=NAME, unique=True)
+    name = NameField(max_length=NAME, unique=True)
     durable = models.BooleanField(default=True)
     exclusive = models.BooleanField(default=False)
     auto_delete = models.BooleanField(default=False)
     arguments = models.TextField(default="{}", help_text="JSON")
     refuses = models.BooleanField(default=False)
+    paused = models.BooleanField(default=False)
     expires_at = models.BigIntegerField(null=True)
 
     class Meta:
@@ -61,7 +64,7 @@ class QueueUser(models.Model):
     queue = models.ForeignKey(
         Queue, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="users"
     )
-    who = models.CharField(max_length=2 * NAME)
+    who = NameField(max_length=2 * NAME)
     consumer = models.BooleanField(default=True)
     until = models.BigIntegerField()
 
@@ -78,11 +81,11 @@ class QueueUser(models.Model):
 class Binding(models.Model):
     """From an exchange to a queue or to another exchange. ``digest`` is a SHA-256 over all that identifies it."""
 
-    digest = models.CharField(max_length=64, unique=True)
-    source = models.CharField(max_length=NAME)
-    destination = models.CharField(max_length=NAME)
+    digest = NameField(max_length=64, unique=True)
+    source = NameField(max_length=NAME)
+    destination = NameField(max_length=NAME)
     to_exchange = models.BooleanField(default=False)
-    routing_key = models.CharField(max_length=NAME)
+    routing_key = NameField(max_length=NAME)
     arguments = models.TextField(default="{}", help_text="JSON")
 
     class Meta:
@@ -127,10 +130,10 @@ class Message(models.Model):
 class Outbox(models.Model):
     """A message that was published in a transaction and is still to be carried to its broker, in this order."""
 
-    connection = models.CharField(max_length=NAME, help_text="alias in settings.KOMBU")
-    exchange = models.CharField(max_length=NAME)
-    routing_key = models.CharField(max_length=NAME)
-    key = models.CharField(max_length=NAME, default="")
+    connection = NameField(max_length=NAME, help_text="alias in settings.KOMBU")
+    exchange = NameField(max_length=NAME)
+    routing_key = NameField(max_length=NAME)
+    key = NameField(max_length=NAME, default="")
     mandatory = models.BooleanField(default=False)
     properties = models.TextField(help_text="JSON")
     body = models.BinaryField()
@@ -156,8 +159,8 @@ class Outbox(models.Model):
 class Inbox(models.Model):
     """A message that a queue's consumer has handled: written in the handler's transaction, so it happens once."""
 
-    message_id = models.CharField(max_length=NAME)
-    queue = models.CharField(max_length=NAME)
+    message_id = NameField(max_length=NAME)
+    queue = NameField(max_length=NAME)
     received_at = models.BigIntegerField()
 
     class Meta:
@@ -177,9 +180,9 @@ class Inbox(models.Model):
 class Worker(models.Model):
     """Who is consuming, for people to look at. Nothing depends on it."""
 
-    hostname = models.CharField(max_length=NAME)
+    hostname = NameField(max_length=NAME)
     pid = models.IntegerField()
-    connection = models.CharField(max_length=NAME)
+    connection = NameField(max_length=NAME)
     queues = models.TextField(help_text="comma separated")
     started_at = models.BigIntegerField()
     seen_at = models.BigIntegerField()

@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connections
 from django.db.models import QuerySet
 
 from kombu.exceptions import PreconditionFailed
+from kombu.sql import outbox_sql, waiting
+from kombu.sql.waiting import Waiter
 from kombu.transport.base import Content, Publication
 from kombu.utils import json
 from kombu_django.conf import Config
 from kombu_django.models import Outbox
-from kombu_django.store import sql
-from kombu_django.store.errors import translated
+from kombu_django.store.database import DjangoDatabase
 
 _LONGEST_NAME = 255
 
@@ -57,38 +57,58 @@ def write(config: Config, publication: Publication, key: str) -> None:
         publication.content.body,
         round(publication.delay * 1e6),
     ]
-    with translated(config.database), connections[config.database].cursor() as cursor:
-        cursor.execute(sql.outbox_write(_dialect(config)), values)
+    database = _database(config)
+    with database.session():
+        database.run(outbox_sql.write(database.dialect), values)
 
 
 def claim(config: Config, limit: int, lease: float) -> list[Row]:
     """Take up to ``limit`` of the oldest rows for ``lease`` seconds, oldest first; none while another has them."""
-    token = random.getrandbits(63)
-    parameters = [config.alias, limit, round(lease * 1e6), token]
-    rows = _fetch(config, sql.outbox_claim(_dialect(config)), parameters)
+    database, token = _database(config), random.getrandbits(63)
+    claiming = [round(lease * 1e6), token]
+    with database.session():
+        if database.dialect.updates_return:
+            rows = database.fetch(outbox_sql.claim(database.dialect), [config.alias, limit, *claiming])
+        else:
+            rows = _lock_and_take(database, config.alias, limit, claiming)
     return [_row(row, token) for row in sorted(rows, key=lambda row: int(row[0]))]
 
 
 def done(config: Config, rows: Sequence[Row]) -> int:
     """Remove what the broker has stored; answers how many rows were still this claim's."""
-    return len(_fetch(config, sql.outbox_done(len(rows)), [rows[0].token, *(row.id for row in rows)]))
+    return _run(
+        config, outbox_sql.done(_database(config).dialect, len(rows)), [rows[0].token, *(row.id for row in rows)]
+    )
 
 
 def postpone(config: Config, rows: Sequence[Row], seconds: float, error: str) -> None:
     """Keep the rows for another attempt, in ``seconds``."""
     parameters = [round(seconds * 1e6), error, rows[0].token, *(row.id for row in rows)]
-    _fetch(config, sql.outbox_postpone(_dialect(config), len(rows)), parameters)
+    _run(config, outbox_sql.postpone(_database(config).dialect, len(rows)), parameters)
 
 
 def fail(config: Config, row: Row, error: str) -> None:
     """Put a row that the broker refuses aside, with the reason, so that the others can go on."""
-    _fetch(config, sql.outbox_fail(_dialect(config)), [error, row.token, row.id])
+    _run(config, outbox_sql.fail(_database(config).dialect), [error, row.token, row.id])
 
 
 def due_in(config: Config) -> float | None:
     """Seconds until the oldest row may be taken; None when the outbox is empty."""
-    rows = _fetch(config, sql.outbox_due(_dialect(config)), [config.alias])
+    database = _database(config)
+    with database.session():
+        rows = database.fetch(outbox_sql.due(database.dialect), [config.alias])
     return int(rows[0][0]) / 1e6 if rows else None
+
+
+def wait(config: Config, waiter: Waiter, seconds: float) -> None:
+    """Return when there is something to take, after ``seconds`` in any case."""
+    with _database(config).session():
+        waiting.wait(waiter, (), lambda: due_in(config), seconds)
+
+
+def waiter(config: Config) -> Waiter:
+    """What :func:`wait` waits with; for one thread."""
+    return _database(config).waiter()
 
 
 def try_again(rows: QuerySet[Outbox]) -> int:
@@ -104,11 +124,20 @@ def _row(row: tuple[Any, ...], token: int) -> Row:
     return Row(id, token, Publication(content, exchange, routing_key, bool(mandatory), left), attempts)
 
 
-def _fetch(config: Config, statement: str, parameters: Sequence[Any]) -> list[Any]:
-    with translated(config.database), connections[config.database].cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
+def _lock_and_take(database: DjangoDatabase, alias: str, limit: int, claiming: list[int]) -> list[tuple[Any, ...]]:
+    with database.transaction():
+        locked = database.fetch(outbox_sql.oldest(database.dialect), [alias, limit])
+        if not locked or not all(row[-1] for row in locked):
+            return []
+        database.run(outbox_sql.take(database.dialect, len(locked)), [*claiming, *(row[0] for row in locked)])
+    return [(*row[:7], row[7] + 1) for row in locked]
 
 
-def _dialect(config: Config) -> sql.Dialect:
-    return sql.dialect(connections[config.database].vendor)
+def _run(config: Config, statement: str, parameters: Sequence[Any]) -> int:
+    database = _database(config)
+    with database.session():
+        return database.run(statement, parameters)
+
+
+def _database(config: Config) -> DjangoDatabase:
+    return DjangoDatabase(config.database)

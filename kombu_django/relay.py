@@ -5,9 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Event
-
-from django.db import connections
 
 from kombu.exceptions import ChannelError, KombuError, OperationalError, SerializationError
 from kombu.retry import RetryPolicy
@@ -16,7 +13,6 @@ from kombu.transport.virtual.options import Options, read_options
 from kombu_django import outbox
 from kombu_django.conf import Config
 from kombu_django.connections import Link
-from kombu_django.store import waiting
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +40,7 @@ class Relay:
         self.statistics = statistics
         self._link = Link(config)
         self._lease = _lease(config)
-        self._woken = Event()
+        self._waiter = outbox.waiter(config)
 
     def step(self) -> bool:
         """Carry one batch; False when there was nothing to take."""
@@ -63,9 +59,10 @@ class Relay:
 
     def wait(self, seconds: float) -> None:
         """Return when there is something to take, after ``seconds`` in any case."""
-        waiting.wait(connections[self.config.database], lambda: outbox.due_in(self.config), seconds, self._woken)
+        outbox.wait(self.config, self._waiter, seconds)
 
     def close(self) -> None:
+        self._waiter.close()
         self._link.connection.release()
 
     def _carry(self, rows: Sequence[outbox.Row]) -> None:

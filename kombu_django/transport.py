@@ -18,16 +18,19 @@ class Transport(VirtualTransport):
     driver_name = "django"
 
     def make_store(self) -> Store:
+        from django.apps import apps
         from django.db import connections
 
+        from kombu_django.store import DjangoStore
+
         try:
-            from kombu_django.store import DjangoStore
+            installed = apps.is_installed("kombu_django")
         except (ImproperlyConfigured, AppRegistryNotReady) as exc:
             raise OperationalError(
                 "django:// before Django is set up: set DJANGO_SETTINGS_MODULE and call django.setup()"
             ) from exc
-        except RuntimeError as exc:  # what Django says of a model whose app is not installed
-            raise OperationalError("django:// needs 'kombu_django' in settings.INSTALLED_APPS") from exc
+        if not installed:
+            raise OperationalError("django:// needs 'kombu_django' in settings.INSTALLED_APPS")
         alias = self.address.hostname or DEFAULT_ALIAS
         if alias not in connections:
             known = ", ".join(sorted(connections))

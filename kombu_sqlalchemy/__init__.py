@@ -1,7 +1,8 @@
-"""The shared queue tables for SQLAlchemy: their schema, for now."""
+"""Queues in a database through SQLAlchemy: the transport ``sqla+<URL>``, its tables and their migrations."""
 
 from __future__ import annotations
 
-from kombu_sqlalchemy.schema import metadata
+from kombu_sqlalchemy.schema import make_metadata, metadata
+from kombu_sqlalchemy.store import SQLAlchemyStore
 
-__all__ = ["metadata"]
+__all__ = ["SQLAlchemyStore", "make_metadata", "metadata"]

@@ -5,6 +5,8 @@ What they mean stands in ``kombu_django.models``. All times are whole microsecon
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -19,10 +21,111 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.dialects.mysql import LONGBLOB, LONGTEXT
+from sqlalchemy.ext.compiler import compiles
+
+from kombu.sql.dialect import PREFIX
 
 NAME = 255
+_MARIADB = ("mysql", "mariadb")
 
-metadata = MetaData()
+
+def make_metadata(prefix: str = PREFIX) -> MetaData:
+    """The tables, named with ``prefix``, which may begin with a schema and a dot."""
+    schema, _, prefix = prefix.rpartition(".")
+    metadata = MetaData(schema=schema or None)
+
+    def table(name: str, *parts: Column[Any] | Index | UniqueConstraint) -> Table:
+        return Table(prefix + name, metadata, _id(), *parts, sqlite_autoincrement=True)
+
+    table(
+        "exchange",
+        _name("name", unique=True),
+        _name("type", 32),
+        _boolean("durable"),
+        _boolean("auto_delete"),
+        _text("arguments"),
+        _number("version"),
+    )
+    table(
+        "queue",
+        _name("name", unique=True),
+        _boolean("durable"),
+        _boolean("exclusive"),
+        _boolean("auto_delete"),
+        _text("arguments"),
+        _boolean("refuses"),
+        _boolean("paused"),
+        _number("expires_at", nullable=True),
+    )
+    table(
+        "user",
+        _number("queue_id"),
+        _name("who", 2 * NAME),
+        _boolean("consumer"),
+        _number("until"),
+        UniqueConstraint("queue_id", "who", name=f"{prefix}user_once"),
+    )
+    table(
+        "binding",
+        _name("digest", 64, unique=True),
+        _name("source"),
+        _name("destination"),
+        _boolean("to_exchange"),
+        _name("routing_key"),
+        _text("arguments"),
+    )
+    table(
+        "message",
+        _number("queue_id"),
+        Column("priority", SmallInteger, nullable=False),
+        _number("available_at"),
+        _number("due_at"),
+        _number("stored_at"),
+        _number("expires_at", nullable=True),
+        Column("delivery_count", Integer, nullable=False),
+        _number("lease_token", nullable=True),
+        _text("head"),
+        _bytes("body"),
+        Index(f"{prefix}message_claim", "queue_id", "priority", "available_at", "id"),
+        Index(f"{prefix}message_expiry", "expires_at"),
+    )
+    table(
+        "outbox",
+        _name("connection"),
+        _name("exchange"),
+        _name("routing_key"),
+        _name("key"),
+        _boolean("mandatory"),
+        _text("properties"),
+        _bytes("body"),
+        _number("stored_at"),
+        _number("due_at"),
+        _number("available_at"),
+        _number("lease_token", nullable=True),
+        Column("attempts", Integer, nullable=False),
+        _number("failed_at", nullable=True),
+        _text("error"),
+        Index(f"{prefix}outbox_claim", "connection", "failed_at", "id"),
+    )
+    table(
+        "inbox",
+        _name("message_id"),
+        _name("queue"),
+        _number("received_at"),
+        UniqueConstraint("message_id", "queue", name=f"{prefix}inbox_once"),
+        Index(f"{prefix}inbox_received", "received_at"),
+    )
+    table(
+        "worker",
+        _name("hostname"),
+        Column("pid", Integer, nullable=False),
+        _name("connection"),
+        _text("queues"),
+        _number("started_at"),
+        _number("seen_at"),
+    )
+    return metadata
 
 
 def _id() -> Column[int]:
@@ -30,100 +133,34 @@ def _id() -> Column[int]:
     return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
 
 
-def _table(name: str, *parts: Column[object] | Index | UniqueConstraint) -> Table:
-    return Table(name, metadata, _id(), *parts, sqlite_autoincrement=True)
+class Name(String):
+    """Compared exactly: text that differs in case, accents and spaces at its end is different."""
 
 
-exchange = _table(
-    "kombu_exchange",
-    Column("name", String(NAME), nullable=False, unique=True),
-    Column("type", String(32), nullable=False),
-    Column("durable", Boolean, nullable=False),
-    Column("auto_delete", Boolean, nullable=False),
-    Column("arguments", Text, nullable=False),
-    Column("version", BigInteger, nullable=False),
-)
+@compiles(Name, *_MARIADB)
+def _compare_exactly(type_: Name, compiler: Any, **_: Any) -> str:
+    collation = "utf8mb4_nopad_bin" if compiler.dialect.is_mariadb else "utf8mb4_0900_bin"
+    return f"VARCHAR({type_.length}) CHARACTER SET utf8mb4 COLLATE {collation}"
 
-queue = _table(
-    "kombu_queue",
-    Column("name", String(NAME), nullable=False, unique=True),
-    Column("durable", Boolean, nullable=False),
-    Column("exclusive", Boolean, nullable=False),
-    Column("auto_delete", Boolean, nullable=False),
-    Column("arguments", Text, nullable=False),
-    Column("refuses", Boolean, nullable=False),
-    Column("expires_at", BigInteger),
-)
 
-user = _table(
-    "kombu_user",
-    Column("queue_id", BigInteger, nullable=False),
-    Column("who", String(2 * NAME), nullable=False),
-    Column("consumer", Boolean, nullable=False),
-    Column("until", BigInteger, nullable=False),
-    UniqueConstraint("queue_id", "who", name="kombu_user_once"),
-)
+def _name(name: str, length: int = NAME, unique: bool = False) -> Column[str]:
+    return Column(name, Name(length), nullable=False, unique=unique or None)
 
-binding = _table(
-    "kombu_binding",
-    Column("digest", String(64), nullable=False, unique=True),
-    Column("source", String(NAME), nullable=False),
-    Column("destination", String(NAME), nullable=False),
-    Column("to_exchange", Boolean, nullable=False),
-    Column("routing_key", String(NAME), nullable=False),
-    Column("arguments", Text, nullable=False),
-)
 
-message = _table(
-    "kombu_message",
-    Column("queue_id", BigInteger, nullable=False),
-    Column("priority", SmallInteger, nullable=False),
-    Column("available_at", BigInteger, nullable=False),
-    Column("due_at", BigInteger, nullable=False),
-    Column("stored_at", BigInteger, nullable=False),
-    Column("expires_at", BigInteger),
-    Column("delivery_count", Integer, nullable=False),
-    Column("lease_token", BigInteger),
-    Column("head", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Index("kombu_message_claim", "queue_id", "priority", "available_at", "id"),
-    Index("kombu_message_expiry", "expires_at"),
-)
+def _number(name: str, nullable: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=nullable)
 
-outbox = _table(
-    "kombu_outbox",
-    Column("connection", String(NAME), nullable=False),
-    Column("exchange", String(NAME), nullable=False),
-    Column("routing_key", String(NAME), nullable=False),
-    Column("key", String(NAME), nullable=False),
-    Column("mandatory", Boolean, nullable=False),
-    Column("properties", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("stored_at", BigInteger, nullable=False),
-    Column("due_at", BigInteger, nullable=False),
-    Column("available_at", BigInteger, nullable=False),
-    Column("lease_token", BigInteger),
-    Column("attempts", Integer, nullable=False),
-    Column("failed_at", BigInteger),
-    Column("error", Text, nullable=False),
-    Index("kombu_outbox_claim", "connection", "failed_at", "id"),
-)
 
-inbox = _table(
-    "kombu_inbox",
-    Column("message_id", String(NAME), nullable=False),
-    Column("queue", String(NAME), nullable=False),
-    Column("received_at", BigInteger, nullable=False),
-    UniqueConstraint("message_id", "queue", name="kombu_inbox_once"),
-    Index("kombu_inbox_received", "received_at"),
-)
+def _boolean(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False)
 
-worker = _table(
-    "kombu_worker",
-    Column("hostname", String(NAME), nullable=False),
-    Column("pid", Integer, nullable=False),
-    Column("connection", String(NAME), nullable=False),
-    Column("queues", Text, nullable=False),
-    Column("started_at", BigInteger, nullable=False),
-    Column("seen_at", BigInteger, nullable=False),
-)
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text().with_variant(LONGTEXT(), *_MARIADB), nullable=False)
+
+
+def _bytes(name: str) -> Column[bytes]:
+    return Column(name, LargeBinary().with_variant(LONGBLOB(), *_MARIADB), nullable=False)
+
+
+metadata = make_metadata()

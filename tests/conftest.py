@@ -16,7 +16,7 @@ import pytest
 from tests import servers
 
 pytest.register_assert_rewrite("kombu.testing")
-pytest_plugins = ["tests.memory", "tests.watched", "tests.shop"]
+pytest_plugins = ["tests.databases", "tests.memory", "tests.watched", "tests.shop"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,14 +47,15 @@ def tables(migrated: None) -> Iterator[None]:
 def postgresql_migrated() -> Iterator[None]:
     import psycopg
     from django.conf import settings
-    from django.core.management import call_command
 
     name = settings.DATABASES["postgresql"]["NAME"]
     with psycopg.connect(servers.postgresql_url(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-        call_command("migrate", "kombu_django", database="postgresql", verbosity=0)
-        yield
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        try:
+            _migrate("postgresql")
+            yield
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -62,6 +63,34 @@ def postgresql_tables(postgresql_migrated: None) -> Iterator[None]:
     """The tables on PostgreSQL, empty at first; for tests that are marked with this server."""
     with _empty("postgresql"):
         yield
+
+
+@pytest.fixture(scope="session")
+def mariadb_migrated() -> Iterator[None]:
+    from django.conf import settings
+
+    name = settings.DATABASES["mariadb"]["NAME"]
+    with servers.mariadb_connection() as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+        try:
+            _migrate("mariadb")
+            yield
+        finally:
+            servers.kill_mariadb_threads(cursor, name)
+            cursor.execute(f"DROP DATABASE {name}")
+
+
+@pytest.fixture
+def mariadb_tables(mariadb_migrated: None) -> Iterator[None]:
+    """The tables on MariaDB, empty at first; for tests that are marked with this server and mysqlclient."""
+    with _empty("mariadb"):
+        yield
+
+
+def _migrate(alias: str) -> None:
+    from django.core.management import call_command
+
+    call_command("migrate", "kombu_django", database=alias, verbosity=0)
 
 
 @contextmanager

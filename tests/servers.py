@@ -1,7 +1,8 @@
 """The servers and programs that some tests need: whether they are there, and what was not tested without them.
 
-``@pytest.mark.server("postgresql")`` skips a test where that server is not there. With KOMBU_REQUIRE_SERVERS=1 in
-the environment the test fails instead.
+``@pytest.mark.server("postgresql")`` skips a test where that server is not there, or the driver that the tests use:
+psycopg, and PyMySQL for ``"mariadb"``. What Django does on MariaDB needs ``server("mariadb", "mysqlclient")``. With
+KOMBU_REQUIRE_SERVERS=1 in the environment the test fails instead.
 """
 
 from __future__ import annotations
@@ -12,18 +13,51 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pymysql import Connection
+    from pymysql.cursors import Cursor
 
 PATIENCE = 2.0
 """Seconds in which a server that is there answers."""
 
+HOST = "127.0.0.1"
 PG_PORT = int(os.environ.get("KOMBU_PG_PORT", "54329"))
+PGBOUNCER_PORT = int(os.environ.get("KOMBU_PGBOUNCER_PORT", "56432"))
+MARIADB_PORT = int(os.environ.get("KOMBU_MARIADB_PORT", "53306"))
 
 
 def chromium() -> str | None:
     """Its path."""
     return shutil.which("chromium")
+
+
+def postgresql_url(database: str = "kombu") -> str:
+    """For psycopg."""
+    return f"postgresql://kombu@{HOST}:{PG_PORT}/{database}"
+
+
+def pgbouncer_url(database: str = "kombu") -> str:
+    """PostgreSQL again, but a session of the server is ours for the length of a transaction only; for psycopg."""
+    return f"postgresql://kombu@{HOST}:{PGBOUNCER_PORT}/{database}"
+
+
+def mariadb_url(database: str = "kombu") -> str:
+    """For SQLAlchemy with PyMySQL. Databases that a test makes have names that begin with kombu."""
+    return f"mysql+pymysql://kombu@{HOST}:{MARIADB_PORT}/{database}"
+
+
+def mariadb_connection(database: str = "kombu") -> Connection[Cursor]:
+    """By PyMySQL; each statement is a transaction."""
+    import pymysql
+
+    return pymysql.connect(
+        host=HOST, port=MARIADB_PORT, user="kombu", database=database, connect_timeout=int(PATIENCE), autocommit=True
+    )
 
 
 @cache
@@ -72,24 +106,73 @@ def _look_for_chromium() -> str | None:
 
 
 def _look_for_postgresql() -> str | None:
+    return _refused(PG_PORT) or _psycopg_refused(postgresql_url())
+
+
+def _look_for_pgbouncer() -> str | None:
+    return _refused(PGBOUNCER_PORT) or _psycopg_refused(pgbouncer_url())
+
+
+def _look_for_mariadb() -> str | None:
+    if refused := _refused(MARIADB_PORT):
+        return refused
     try:
-        socket.create_connection(("127.0.0.1", PG_PORT), PATIENCE).close()
+        import pymysql
+    except ImportError:
+        return "no Python package PyMySQL"
+    try:
+        mariadb_connection().close()
+    except pymysql.Error as exc:
+        return str(exc)
+    return None
+
+
+def _look_for_mysqlclient() -> str | None:
+    try:
+        import_module("MySQLdb")
+    except ImportError as exc:
+        return f"no Python package mysqlclient, which make test builds where libmariadb-dev is installed: {exc}"
+    return None
+
+
+def _refused(port: int) -> str | None:
+    try:
+        socket.create_connection((HOST, port), PATIENCE).close()
     except OSError as exc:
-        return f"127.0.0.1:{PG_PORT}: {exc.strerror or exc}"
+        return f"{HOST}:{port}: {exc.strerror or exc}"
+    return None
+
+
+def _psycopg_refused(url: str) -> str | None:
     try:
         import psycopg
     except ImportError:
         return "no Python package psycopg"
     try:
-        psycopg.connect(postgresql_url(), connect_timeout=int(PATIENCE)).close()
+        psycopg.connect(url, connect_timeout=int(PATIENCE)).close()
     except psycopg.Error as exc:
         return str(exc)
     return None
 
 
-def postgresql_url(database: str = "kombu") -> str:
-    """For psycopg."""
-    return f"postgresql://kombu@127.0.0.1:{PG_PORT}/{database}"
+def kill_mariadb_threads(cursor: Cursor, database: str) -> None:
+    """A transaction that a test left open would hold up the end of the database."""
+    from pymysql.constants.ER import NO_SUCH_THREAD
+    from pymysql.err import OperationalError
+
+    cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s", [database])
+    for (thread,) in cursor.fetchall():
+        try:
+            cursor.execute(f"KILL {thread}")
+        except OperationalError as exc:
+            if exc.args[0] != NO_SUCH_THREAD:  # it ended by itself meanwhile
+                raise
 
 
-_LOOKS: dict[str, Callable[[], str | None]] = {"chromium": _look_for_chromium, "postgresql": _look_for_postgresql}
+_LOOKS: dict[str, Callable[[], str | None]] = {
+    "chromium": _look_for_chromium,
+    "postgresql": _look_for_postgresql,
+    "pgbouncer": _look_for_pgbouncer,
+    "mariadb": _look_for_mariadb,
+    "mysqlclient": _look_for_mysqlclient,
+}

@@ -1,4 +1,4 @@
-"""Django settings of the tests: two SQLite files in a folder of this run's own, and PostgreSQL where it answers."""
+"""Django settings of the tests: two SQLite files in a folder of this run's own, and the servers that answer."""
 
 from __future__ import annotations
 
@@ -28,13 +28,21 @@ def sqlite(name: str) -> dict[str, object]:
 
 def postgresql() -> dict[str, object]:
     """A database of this run's own, so that several may run at the same time."""
+    return {"ENGINE": "django.db.backends.postgresql", "PORT": servers.PG_PORT, **of_this_run()}
+
+
+def mariadb() -> dict[str, object]:
+    """The same."""
     return {
-        "ENGINE": "django.db.backends.postgresql",
-        "HOST": "127.0.0.1",
-        "PORT": servers.PG_PORT,
-        "USER": "kombu",
-        "NAME": DATA.name.replace("-", "_"),
+        "ENGINE": "django.db.backends.mysql",
+        "PORT": servers.MARIADB_PORT,
+        "OPTIONS": {"charset": "utf8mb4"},
+        **of_this_run(),
     }
+
+
+def of_this_run() -> dict[str, object]:
+    return {"HOST": servers.HOST, "USER": "kombu", "NAME": DATA.name.replace("-", "_")}
 
 
 SECRET_KEY = "for tests only"
@@ -50,6 +58,8 @@ INSTALLED_APPS = [
 DATABASES = {"default": sqlite("default"), "queue": sqlite("queue")}
 if servers.missing("postgresql") is None:
     DATABASES["postgresql"] = postgresql()
+if servers.missing("mariadb") is None and servers.missing("mysqlclient") is None:
+    DATABASES["mariadb"] = mariadb()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 KOMBU = {"default": {"URL": "django://default"}, "far": {"URL": "django://queue"}}

@@ -87,6 +87,20 @@ class OnPostgreSQL(OnDjango):
     alias = "postgresql"
 
 
+class OnMariaDB(OnDjango):
+    alias = "mariadb"
+
+
+class OnSQLAlchemy(TransportConformance):
+    """``database`` is SQLAlchemy's URL."""
+
+    transport = "sqlalchemy"
+    database: str
+
+    def url(self) -> str:
+        return f"sqla+{self.database}"
+
+
 def _then_disconnect(call: Callable[[], T]) -> T:
     try:
         return call()

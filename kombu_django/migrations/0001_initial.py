@@ -3,6 +3,9 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
+from kombu_django.adopting import CreateTable
+from kombu_django.fields import NameField
+
 
 class Migration(migrations.Migration):
 
@@ -12,27 +15,27 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.CreateModel(
+        CreateTable(
             name='Binding',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.CharField(max_length=64, unique=True)),
-                ('source', models.CharField(max_length=255)),
-                ('destination', models.CharField(max_length=255)),
+                ('digest', NameField(max_length=64, unique=True)),
+                ('source', NameField(max_length=255)),
+                ('destination', NameField(max_length=255)),
                 ('to_exchange', models.BooleanField(default=False)),
-                ('routing_key', models.CharField(max_length=255)),
+                ('routing_key', NameField(max_length=255)),
                 ('arguments', models.TextField(default='{}', help_text='JSON')),
             ],
             options={
                 'db_table': 'kombu_binding',
             },
         ),
-        migrations.CreateModel(
+        CreateTable(
             name='Exchange',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=255, unique=True)),
-                ('type', models.CharField(default='direct', max_length=32)),
+                ('name', NameField(max_length=255, unique=True)),
+                ('type', NameField(default='direct', max_length=32)),
                 ('durable', models.BooleanField(default=True)),
                 ('auto_delete', models.BooleanField(default=False)),
                 ('arguments', models.TextField(default='{}', help_text='JSON')),
@@ -42,11 +45,11 @@ class Migration(migrations.Migration):
                 'db_table': 'kombu_exchange',
             },
         ),
-        migrations.CreateModel(
+        CreateTable(
             name='Queue',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=255, unique=True)),
+                ('name', NameField(max_length=255, unique=True)),
                 ('durable', models.BooleanField(default=True)),
                 ('exclusive', models.BooleanField(default=False)),
                 ('auto_delete', models.BooleanField(default=False)),
@@ -56,13 +59,13 @@ class Migration(migrations.Migration):
                 'db_table': 'kombu_queue',
             },
         ),
-        migrations.CreateModel(
+        CreateTable(
             name='Worker',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('hostname', models.CharField(max_length=255)),
+                ('hostname', NameField(max_length=255)),
                 ('pid', models.IntegerField()),
-                ('connection', models.CharField(max_length=255)),
+                ('connection', NameField(max_length=255)),
                 ('queues', models.TextField(help_text='comma separated')),
                 ('started_at', models.BigIntegerField()),
                 ('seen_at', models.BigIntegerField()),
@@ -71,12 +74,12 @@ class Migration(migrations.Migration):
                 'db_table': 'kombu_worker',
             },
         ),
-        migrations.CreateModel(
+        CreateTable(
             name='Inbox',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('message_id', models.CharField(max_length=255)),
-                ('queue', models.CharField(max_length=255)),
+                ('message_id', NameField(max_length=255)),
+                ('queue', NameField(max_length=255)),
                 ('received_at', models.BigIntegerField()),
             ],
             options={
@@ -86,14 +89,14 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('message_id', 'queue'), name='kombu_inbox_once')],
             },
         ),
-        migrations.CreateModel(
+        CreateTable(
             name='Outbox',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('connection', models.CharField(help_text='alias in settings.KOMBU', max_length=255)),
-                ('exchange', models.CharField(max_length=255)),
-                ('routing_key', models.CharField(max_length=255)),
-                ('key', models.CharField(default='', max_length=255)),
+                ('connection', NameField(help_text='alias in settings.KOMBU', max_length=255)),
+                ('exchange', NameField(max_length=255)),
+                ('routing_key', NameField(max_length=255)),
+                ('key', NameField(default='', max_length=255)),
                 ('mandatory', models.BooleanField(default=False)),
                 ('properties', models.TextField(help_text='JSON')),
                 ('body', models.BinaryField()),
@@ -111,7 +114,7 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['connection', 'failed_at', 'id'], name='kombu_outbox_claim')],
             },
         ),
-        migrations.CreateModel(
+        CreateTable(
             name='Message',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

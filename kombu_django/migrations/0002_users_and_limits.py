@@ -3,6 +3,9 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
+from kombu_django.adopting import AddColumn, CreateTable
+from kombu_django.fields import NameField
+
 
 class Migration(migrations.Migration):
 
@@ -11,21 +14,21 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddField(
+        AddColumn(
             model_name='queue',
             name='expires_at',
             field=models.BigIntegerField(null=True),
         ),
-        migrations.AddField(
+        AddColumn(
             model_name='queue',
             name='refuses',
             field=models.BooleanField(default=False),
         ),
-        migrations.CreateModel(
+        CreateTable(
             name='QueueUser',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('who', models.CharField(max_length=510)),
+                ('who', NameField(max_length=510)),
                 ('consumer', models.BooleanField(default=True)),
                 ('until', models.BigIntegerField()),
                 ('queue', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='users', to='kombu_django.queue')),

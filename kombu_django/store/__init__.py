@@ -1,5 +1,32 @@
 """The ORM store: queues in a Django database, as good as a broker."""
 
-from kombu_django.store.messages import DjangoStore
+from __future__ import annotations
+
+from django.db import connections
+
+from kombu.exceptions import NotSupported, OperationalError
+from kombu.sql import SQLStore
+from kombu_django.store.database import DjangoDatabase
 
 __all__ = ["DjangoStore"]
+
+
+class DjangoStore(SQLStore):
+    """Queues in the database ``alias``.
+
+    Whatever is called inside ``transaction.atomic(using=alias)`` is part of that transaction: a ``put`` becomes
+    visible, and a ``settle`` final, when it commits. Each thread has a connection of its own, as always in Django.
+    """
+
+    def __init__(self, alias: str) -> None:
+        super().__init__("django", DjangoDatabase(alias))
+        self.alias = alias
+
+    def within(self, connection: object) -> DjangoStore:
+        """``connection``: the database's alias or its Django connection, in whose ``atomic`` block the caller is."""
+        mine = connections[self.alias]
+        if connection not in (self.alias, mine):
+            raise NotSupported(f"within={connection!r}: this queue is in the database {self.alias!r}")
+        if not mine.in_atomic_block:
+            raise OperationalError(f"within={connection!r}: no transaction is open on database {self.alias!r}")
+        return self

@@ -1,68 +1,190 @@
-"""What every part of the store does with its database: statements, rows, transactions and visiting threads."""
+"""A database of ``settings.DATABASES`` as the SQL store uses it."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import logging
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+from weakref import WeakSet
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from kombu_django.store import sql
+from kombu.exceptions import NotSupported
+from kombu.sql import MARIADB, MYSQL, POSTGRESQL, SQLITE, Database, Dialect
+from kombu.sql.database import Row
+from kombu.sql.listening import LISTEN, NOTIFY, Announcer, Listener
+from kombu.sql.liveness import is_dead
+from kombu.sql.pooler import is_behind_pooler
+from kombu.sql.waiting import POLL, DataVersion, Waiter
+from kombu_django.store.errors import translated
+
+logger = logging.getLogger(__name__)
+
+_changed_in_transaction: WeakSet[BaseDatabaseWrapper] = WeakSet()
+"""Connections that changed the topology in a transaction that has not committed, as far as is known."""
 
 
-class Database:
-    """The database ``alias``. Each thread has a connection of its own, as always in Django."""
+class DjangoDatabase(Database):
+    """The database ``alias``, each thread through its own connection of Django's.
+
+    A thread that had no connection keeps none: the keeper's, which is rarely needed. The thread that opens the store
+    keeps the one that it opened until it closes the store.
+    """
 
     def __init__(self, alias: str) -> None:
+        self.name = f"database {alias!r}"
         self.alias = alias
+        self._dialect: Dialect | None = None
+        self._opened: BaseDatabaseWrapper | None = None
+        self._here = threading.local()
+        self._listening: WeakSet[Any] = WeakSet()
+        self._poolers: WeakSet[Any] = WeakSet()
+        self._announcer = Announcer(self.name, self._notify)
 
-    def _fetch(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
-        with connections[self.alias].cursor() as cursor:
+    @property
+    def dialect(self) -> Dialect:
+        if self._dialect is None:
+            self._dialect = dialect(self.connection)
+        return self._dialect
+
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        """This thread's."""
+        return connections[self.alias]
+
+    def open(self) -> None:
+        dialect(self.connection, connect=False)
+        opened = self.connection.connection is None
+        self._connect()
+        with translated(self.alias):
+            self.dialect.check_version(_server_version(self.connection))
+        self._opened = self.connection if opened else None
+
+    def close(self) -> None:
+        """Close what :meth:`open` opened in this thread, unless a transaction is open: nobody else may do it there."""
+        mine, self._opened = self._opened, None
+        if mine is not None and mine is self.connection and not mine.in_atomic_block:
+            mine.close()
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        if getattr(self._here, "inside", False):
+            yield
+            return
+        connection = self.connection
+        visiting = connection.connection is None
+        self._here.inside = True
+        try:
+            self._connect()
+            with translated(self.alias), connection.wrap_database_errors:
+                yield
+        finally:
+            self._here.inside = False
+            if visiting and not connection.in_atomic_block:
+                connection.close()
+
+    def fetch(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        with self.connection.cursor() as cursor:
             cursor.execute(statement, parameters)
             return list(cursor.fetchall())
 
-    def _lease(self, statement: str, lease: float, parameters: Sequence[Any]) -> list[Any]:
-        """The rows that a statement claims, under a new token."""
-        return self._fetch(statement, [micro(lease), random.getrandbits(63), *parameters])
+    def run(self, statement: str, parameters: Sequence[Any] = ()) -> int:
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return int(cursor.rowcount)
 
-    def _rows(self, model: type[Any]) -> Any:
-        return model._default_manager.using(self.alias)
+    def transaction(self) -> AbstractContextManager[None]:
+        return transaction.atomic(using=self.alias)
 
-    def _now(self) -> int:
-        """Microseconds since 1970 by the database's clock."""
-        return int(self._fetch(sql.now(self._dialect()), [])[0][0])
+    @property
+    def in_callers_transaction(self) -> bool:
+        return self.connection.in_atomic_block
 
-    def _dialect(self) -> sql.Dialect:
-        return sql.dialect(connections[self.alias].vendor)
+    @property
+    def provisional(self) -> bool:
+        return self.connection in _changed_in_transaction
 
-    def _writers_wait(self) -> bool:
-        """SQLite has one writer at a time: look before taking the lock for nothing."""
-        return connections[self.alias].vendor == "sqlite"
+    def topology_changes(self) -> None:
+        connection = self.connection
+        if len(connection.atomic_blocks) > 1:  # the innermost is this store's
+            _changed_in_transaction.add(connection)
+            transaction.on_commit(lambda: _changed_in_transaction.discard(connection), using=self.alias)
 
-    @contextmanager
-    def _together(self, wanted: bool = True) -> Iterator[None]:
-        """One transaction around several statements."""
-        if wanted:
-            with transaction.atomic(using=self.alias):
-                yield
-        else:
-            yield
+    def waiter(self) -> Waiter:
+        vendor = self.connection.vendor
+        if vendor == "sqlite":
+            return DataVersion(self._data_version)
+        if vendor == "postgresql" and _has_psycopg():
+            return Listener(self._listener)
+        return Waiter(POLL)
 
-    @contextmanager
-    def _visiting(self) -> Iterator[None]:
-        """Close what a thread that had no connection opened for this call: the keeper's, which is rarely needed."""
-        connection: BaseDatabaseWrapper = connections[self.alias]
-        had_one = connection.connection is not None
-        try:
-            yield
-        finally:
-            if not had_one and not connection.in_atomic_block:
-                connection.close()
+    @property
+    def announces(self) -> bool:
+        return self.connection.vendor == "postgresql"
+
+    def announce(self, queues: Collection[str]) -> None:
+        transaction.on_commit(lambda: self._announcer.announce(queues), using=self.alias)
+
+    def _notify(self, queues: list[str]) -> None:
+        with self.session():
+            self.fetch(NOTIFY, [queues])
+
+    def _connect(self) -> None:
+        """Anew where the server has hung up since the last statement."""
+        connection = self.connection
+        if connection.connection is not None and not connection.in_atomic_block and is_dead(connection.connection):
+            connection.close()
+        with translated(self.alias, before=True):
+            connection.ensure_connection()
+
+    def _data_version(self) -> int:
+        self.connection.ensure_connection()
+        driver: Any = self.connection.connection
+        return int(driver.execute("PRAGMA data_version").fetchone()[0])
+
+    def _listener(self) -> Any | None:
+        self.connection.ensure_connection()
+        driver: Any = self.connection.connection
+        if self.connection.in_atomic_block or driver in self._poolers:
+            return None
+        if driver not in self._listening:
+            if is_behind_pooler(driver):
+                self._say_that_it_polls()
+                self._poolers.add(driver)
+                return None
+            self.run(LISTEN)
+            self._listening.add(driver)
+        return driver
+
+    def _say_that_it_polls(self) -> None:
+        if not self._poolers:
+            logger.info("%s is behind a connection pooler: consumers ask it instead of listening", self.name)
 
 
-def micro(seconds: float) -> int:
-    """Whole microseconds, in which the database counts."""
-    return round(seconds * 1e6)
+def dialect(connection: BaseDatabaseWrapper, connect: bool = True) -> Dialect:
+    """Raises :class:`NotSupported` for a database that this release has no claim for."""
+    known = {"sqlite": SQLITE, "postgresql": POSTGRESQL, "mysql": MARIADB}
+    found = known.get(connection.vendor)
+    if found is None:
+        raise NotSupported(f"django:// needs {', '.join(known)}, not {connection.vendor}")
+    if found is MARIADB and connect and not connection.mysql_is_mariadb:  # type: ignore[attr-defined]
+        return MYSQL
+    return found
+
+
+def _server_version(connection: BaseDatabaseWrapper) -> tuple[int, ...]:
+    if connection.vendor == "sqlite":
+        from sqlite3 import sqlite_version_info
+
+        return sqlite_version_info
+    version = connection.get_database_version()
+    return tuple(version)
+
+
+def _has_psycopg() -> bool:
+    from django.db.backends.postgresql.psycopg_any import is_psycopg3
+
+    return bool(is_psycopg3)

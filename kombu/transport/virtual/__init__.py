@@ -11,7 +11,7 @@ from kombu.transport.virtual.connection import VirtualConnection
 from kombu.transport.virtual.options import Options, read_options
 from kombu.transport.virtual.store import Store
 
-__all__ = ["Channel", "Options", "Transport", "VirtualConnection"]
+__all__ = ["Channel", "Options", "Transport", "VirtualConnection", "read_options"]
 
 
 class Transport(base.Transport):

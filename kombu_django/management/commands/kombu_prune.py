@@ -6,13 +6,13 @@ import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connections
 
 from kombu.exceptions import KombuError
+from kombu.sql import messages_sql
 from kombu_django import inbox
 from kombu_django.models import Worker
 from kombu_django.running import configs
-from kombu_django.store import sql
+from kombu_django.store.database import DjangoDatabase
 
 _DAY = 86400.0
 
@@ -39,6 +39,7 @@ class Command(BaseCommand):
             long_ago = round((time.time() - _DAY) * 1e6)
             Worker.objects.using(database).filter(seen_at__lt=long_ago).delete()
         for database in sorted({config.queue_database for config in found if config.queue_database}):
-            with connections[database].cursor() as cursor:
-                cursor.execute(sql.prune_orphans())
+            queues = DjangoDatabase(database)
+            with queues.session():
+                queues.run(messages_sql.prune_orphans(queues.dialect))
         self.stdout.write(f"removed {rows} inbox rows")

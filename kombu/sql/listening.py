@@ -1,0 +1,116 @@
+"""LISTEN and NOTIFY: PostgreSQL tells who waits that something was stored.
+
+A NOTIFY takes a lock of the whole database when its transaction commits, so that it is never part of one that writes:
+it is sent by itself, afterwards, and at most once in ``EVERY`` seconds for a queue. Who was told a moment ago still
+looks often enough to find what came since.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import socket
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from threading import Lock
+from typing import Any
+
+from kombu.exceptions import KombuError
+from kombu.sql.waiting import POLL, Waiter
+
+logger = logging.getLogger(__name__)
+
+LISTEN = "LISTEN kombu"
+NOTIFY = "SELECT pg_notify('kombu', queue) FROM unnest(%s::text[]) AS queue"
+"""Parameters: the array of the queues' names."""
+
+EVERY = 0.01
+"""Seconds in which a queue is announced once by a process."""
+
+_IDLE_POLL = 1.0
+"""Seconds between two looks at the queues while nothing is announced: for an announcement that was lost."""
+
+_MANY = 1000
+
+
+class Announcer:
+    """Announces that queues have something, rarely enough. ``send(queues)`` notifies; when it fails that is logged."""
+
+    def __init__(self, name: str, send: Callable[[list[str]], object]) -> None:
+        self._name = name
+        self._send = send
+        self._lock = Lock()
+        self._announced: dict[str, float] = {}
+
+    def announce(self, queues: Collection[str]) -> None:
+        """Unless that was just done."""
+        if wanted := self.wanted(queues):
+            try:
+                self._send(wanted)
+            except KombuError as exc:
+                logger.warning("%s: waiting consumers were not told of new messages: %s", self._name, exc)
+
+    def wanted(self, queues: Collection[str]) -> list[str]:
+        """Those that were not announced a moment ago, and now count as announced."""
+        now = time.monotonic()
+        with self._lock:
+            if len(self._announced) > _MANY:
+                self._announced.clear()
+            wanted = [queue for queue in queues if now - self._announced.get(queue, 0.0) > EVERY]
+            self._announced.update(dict.fromkeys(wanted, now))
+        return wanted
+
+
+class Listener(Waiter):
+    """Waits at a connection of psycopg 3 that nobody else uses meanwhile.
+
+    ``listening()`` gives the session's, once it has said LISTEN; None where that is no use, behind a connection
+    pooler or in a transaction: then the queues are looked at every ``idle_poll`` seconds.
+    """
+
+    def __init__(self, listening: Callable[[], Any | None], idle_poll: float = POLL) -> None:
+        super().__init__(idle_poll)
+        self._polling = idle_poll
+        self._listening = listening
+        self._driver: Any | None = None
+        self._queues: frozenset[bytes] = frozenset()
+        self._awake, self._alarm = socket.socketpair()
+        self._awake.setblocking(False)
+        self._alarm.setblocking(False)
+
+    def mark(self, queues: Collection[str]) -> None:
+        self._queues = frozenset(queue.encode() for queue in queues)
+        self._driver = self._listening()
+        self.idle_poll = self._polling if self._driver is None else _IDLE_POLL
+        self._announced()
+
+    def wait(self, until: float) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._awake, selectors.EVENT_READ)
+            if self._driver is not None:
+                selector.register(self._driver.pgconn.socket, selectors.EVENT_READ)
+            while (remaining := until - time.monotonic()) > 0 and not self._woken.is_set():
+                if selector.select(remaining) and self._announced():
+                    return
+        with suppress(BlockingIOError):
+            self._awake.recv(4096)
+
+    def wake(self) -> None:
+        super().wake()
+        with suppress(BlockingIOError):  # it is full of alarms already
+            self._alarm.send(b"!")
+
+    def close(self) -> None:
+        self._awake.close()
+        self._alarm.close()
+
+    def _announced(self) -> bool:
+        """Whether one of the queues was; what has come for others is forgotten. Raises the driver's error when the
+        connection is lost."""
+        found = False
+        if self._driver is not None:
+            self._driver.pgconn.consume_input()
+            while (notice := self._driver.pgconn.notifies()) is not None:
+                found = found or notice.extra in self._queues
+        return found

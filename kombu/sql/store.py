@@ -1,0 +1,276 @@
+"""The messages of an SQL store: put, claim, settle, and look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import groupby
+from typing import Any
+
+from kombu.exceptions import ConnectionError, PublishUncertain
+from kombu.sql import messages_sql, queues_sql, waiting
+from kombu.sql.claims import Claims, claims, in_turn
+from kombu.sql.database import Database, operation
+from kombu.sql.limits import SQLLimits
+from kombu.sql.rows import delivery, micro
+from kombu.transport.virtual.store import (
+    Capabilities,
+    Counts,
+    Delivery,
+    Done,
+    Envelope,
+    Lease,
+    MessageId,
+    Move,
+    Outcome,
+    Release,
+    TopologyMoved,
+)
+
+QUEUE_ARGUMENTS = frozenset(
+    {
+        "x-message-ttl",
+        "x-expires",
+        "x-max-length",
+        "x-max-length-bytes",
+        "x-overflow",
+        "x-max-priority",
+        "x-dead-letter-exchange",
+        "x-dead-letter-routing-key",
+        "x-delivery-limit",
+        "x-single-active-consumer",
+    }
+)
+
+
+class SQLStore(SQLLimits):
+    """Queues in a database. What is called inside the caller's transaction is part of it: a ``put`` becomes visible,
+    and a ``settle`` final, when it commits."""
+
+    def __init__(self, name: str, database: Database) -> None:
+        super().__init__(database)
+        self.capabilities = Capabilities(name=name, queue_arguments=QUEUE_ARGUMENTS, max_batch=500, max_priority=32)
+        self._waiter: waiting.Waiter | None = None
+
+    def open(self) -> None:
+        """See that the database answers, that it is new enough, and that it has the tables."""
+        self.database.open()
+        self._look()
+        self._waiter = self.database.waiter()
+
+    def close(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.close()
+        self.database.close()
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.database.in_callers_transaction
+
+    def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
+        """Raises :class:`PublishUncertain` too: see there."""
+        try:
+            self._put_now(items, version)
+        except ConnectionError as exc:
+            if items and exc.uncertain:
+                raise PublishUncertain(f"{exc}; {len(items)} messages may have been stored, or not") from exc
+            raise
+
+    @operation
+    def claim(self, wants: Mapping[str, int], lease: float) -> list[Delivery]:
+        wanted = {queue: limit for queue, limit in wants.items() if limit > 0}
+        if not wanted:
+            return []
+        levels = self._levels(list(wanted))
+        if self.database.dialect.one_writer and not self._anything_due(levels):
+            return []
+        return [delivery(row) for row in in_turn(self._claims.due(wanted, levels, lease), wanted)]
+
+    @operation
+    def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
+        groups = [list(group) for _, group in groupby(outcomes, key=_alike)]
+        if len(groups) == 1:
+            settled = self._settle(groups[0])
+        else:
+            with self.database.transaction():
+                settled = {lease for group in groups for lease in self._settle(group)}
+        return [_taken(outcome.lease, settled) for outcome in outcomes]
+
+    @operation
+    def extend(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
+        extended: set[Lease] = set()
+        for token, group in _by_token(leases):
+            found = self._claims.extend(token, [lease.id for lease in group], seconds)
+            if others := [lease.id for lease in group if lease.id not in found]:
+                rows = self._fetch(messages_sql.held(self.database.dialect, len(others)), [token, *others])
+                found |= {row[0] for row in rows}
+            extended |= {lease for lease in group if lease.id in found}
+        return [lease if lease in extended else None for lease in leases]
+
+    @operation
+    def wait(self, queues: Sequence[str], timeout: float) -> None:
+        waiter = self._waiter or waiting.Waiter(waiting.POLL)
+        waiting.wait(waiter, queues, lambda: self._due_in(self._levels(queues)), timeout)
+
+    def wake(self) -> None:
+        if (waiter := self._waiter) is not None:
+            waiter.wake()
+
+    @operation
+    def counts(self, queues: Sequence[str]) -> dict[str, Counts]:
+        if not queues:
+            return {}
+        rows = self._fetch(messages_sql.counts(self.database.dialect, len(queues)), list(queues))
+        return {
+            name: Counts(
+                ready=int(ready),
+                delayed=int(delayed),
+                leased=int(leased),
+                oldest=None if oldest is None else int(oldest) / 1e6,
+            )
+            for name, ready, delayed, leased, oldest in rows
+        }
+
+    @operation
+    def pause(self, queue: str, paused: bool = True) -> bool:
+        """Let the queue take messages, and give none out; or again, with ``paused=False``. False without the queue."""
+        found = self._run(queues_sql.pause(self.database.dialect), [paused, queue]) > 0
+        if found and self.database.announces:
+            self.database.announce({queue})
+        return found
+
+    @operation
+    def paused(self) -> list[str]:
+        """The queues that are."""
+        return [row[0] for row in self._fetch(queues_sql.paused(self.database.dialect))]
+
+    @operation
+    def purge(self, queue: str) -> int:
+        return self._run(messages_sql.purge(self.database.dialect), [queue])
+
+    @operation
+    def sweep(self, limit: int, lease: float) -> list[Delivery]:
+        d = self.database.dialect
+        if d.one_writer and not self._fetch(messages_sql.any_expired(d)):
+            return []
+        return [delivery(row) for row in self._claims.expired(limit, lease)]
+
+    @operation
+    def browse(self, queue: str, limit: int, after: MessageId | None = None) -> list[Delivery]:
+        rows = self._fetch(messages_sql.browse(self.database.dialect), [queue, int(after or 0), limit])
+        return [delivery(row) for row in rows]
+
+    @operation
+    def claim_chosen(self, queue: str, ids: Sequence[MessageId], lease: float) -> list[Delivery]:
+        if not ids:
+            return []
+        rows = self._claims.chosen(queue, list(map(int, ids)), lease)
+        return [delivery(row) for row in sorted(rows, key=lambda row: int(row[0]))]
+
+    @cached_property
+    def _claims(self) -> Claims:
+        return claims(self.database)
+
+    @operation
+    def _look(self) -> None:
+        self._fetch(queues_sql.look(self.database.dialect))
+
+    @operation
+    def _put_now(self, items: Sequence[tuple[str, Envelope]], version: int | None) -> None:
+        self._put(items, version)
+
+    def _put(self, items: Sequence[tuple[str, Envelope]], version: int | None) -> None:
+        if not self._may_refuse(items):
+            try:
+                self._put_batches(items, version)
+            except TopologyMoved:
+                self._look_who_refuses(items)
+                if not self._may_refuse(items):
+                    raise
+            else:
+                return
+        with self.database.transaction():
+            if version not in (None, self._version()):
+                raise TopologyMoved
+            self._see_room(items)
+            self._put_batches(items, version, room=True)
+
+    def _put_batches(self, items: Sequence[tuple[str, Envelope]], version: int | None, room: bool = False) -> None:
+        if not items:
+            if version not in (None, self._version()):
+                raise TopologyMoved
+        elif len(items) <= messages_sql.ROWS_A_STATEMENT:
+            self._put_batch(items, version, room)
+        else:
+            with self.database.transaction():
+                for at in range(0, len(items), messages_sql.ROWS_A_STATEMENT):
+                    self._put_batch(items[at : at + messages_sql.ROWS_A_STATEMENT], version, room)
+        if items and self.database.announces:
+            self.database.announce({queue for queue, _ in items})
+
+    def _put_batch(self, items: Sequence[tuple[str, Envelope]], version: int | None, room: bool) -> None:
+        queues = {queue for queue, _ in items}
+        parameters: list[Any] = []
+        for place, (queue, (head, body, priority, delay, ttl)) in enumerate(items):
+            parameters += (place, queue, priority, micro(delay), None if ttl is None else micro(ttl), head, body)
+        parameters += [version, version, *queues, len(queues)]
+        statement = messages_sql.put(self.database.dialect, len(items), len(queues), room)
+        if self._run(statement, parameters) != len(items):
+            raise TopologyMoved
+
+    def _settle(self, group: list[Outcome]) -> set[Lease]:
+        first, leases = group[0], [outcome.lease for outcome in group]
+        token, ids = first.lease.token, [lease.id for lease in leases]
+        match first:
+            case Done():
+                found = self._claims.done(token, ids)
+            case Release(delay=delay, counted=counted):
+                found = self._claims.release(token, ids, delay, counted)
+                if self.database.announces:
+                    self.database.announce({lease.queue for lease in leases})
+            case Move(into=into):
+                with self.database.transaction():
+                    if self._may_refuse(into):
+                        self._lock_refusing(into)
+                    found = self._claims.done(token, ids)
+                    if found and into:
+                        self._put(into, None)
+        return {lease for lease in leases if lease.id in found}
+
+    def _levels(self, queues: Sequence[str]) -> dict[str, int]:
+        """The highest priority of each queue."""
+        return {spec.name: spec.max_priority for spec in self._specs(queues)}
+
+    def _anything_due(self, levels: Mapping[str, int]) -> bool:
+        due = self._due_in(levels)
+        return due is not None and due <= 0
+
+    def _due_in(self, levels: Mapping[str, int]) -> float | None:
+        parameters = [each for queue, highest in levels.items() for p in range(highest + 1) for each in (queue, p)]
+        rows = self._fetch(messages_sql.next_due(self.database.dialect, tuple(levels.values())), parameters)
+        return None if rows[0][0] is None else int(rows[0][0]) / 1e6
+
+
+def _alike(outcome: Outcome) -> tuple[object, ...]:
+    """Outcomes in a row that one statement can carry out have the same; a move has its own."""
+    match outcome:
+        case Done(lease):
+            return "done", lease.token
+        case Release(lease, delay, counted):
+            return "release", lease.token, delay, counted
+        case Move(lease):
+            return "move", lease.token, lease.id
+
+
+def _by_token(leases: Sequence[Lease]) -> Iterator[tuple[int | str, list[Lease]]]:
+    ordered = sorted(leases, key=lambda lease: str(lease.token))
+    return ((token, list(group)) for token, group in groupby(ordered, key=lambda lease: lease.token))
+
+
+def _taken(lease: Lease, settled: set[Lease]) -> bool:
+    """True once for each lease: a second outcome for the same one comes too late."""
+    if lease in settled:
+        settled.remove(lease)
+        return True
+    return False

@@ -1,0 +1,83 @@
+"""How a thread that waits for messages is told that others have committed something."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from threading import Event
+
+LOOK = 0.006
+"""Seconds between looks at SQLite's data_version: half of it is the usual delay of a message."""
+
+POLL = 0.25
+"""Seconds between two looks at idle queues where nobody tells."""
+
+SHORTEST_POLL = 0.005
+"""Seconds after which the queues are looked at again when they were busy just before."""
+
+
+class Waiter:
+    """Knows nothing of others' commits: the queues are looked at every ``idle_poll`` seconds, and more often after
+    something came. To be used by one thread, but for :meth:`wake`.
+    """
+
+    def __init__(self, idle_poll: float) -> None:
+        self.idle_poll = idle_poll
+        self._woken = Event()
+
+    def mark(self, queues: Collection[str]) -> None:
+        """What is committed to these queues from now on ends :meth:`wait`."""
+
+    def wait(self, until: float) -> None:
+        """Until ``until`` by ``time.monotonic``; earlier when something was committed, or :meth:`wake` was called."""
+        self._woken.wait(max(until - time.monotonic(), 0))
+
+    def wake(self) -> None:
+        """From any thread: end :meth:`wait`, or the next one at once."""
+        self._woken.set()
+
+    def woken(self) -> bool:
+        """Whether :meth:`wake` was called since this was asked."""
+        if self._woken.is_set():
+            self._woken.clear()
+            return True
+        return False
+
+    def close(self) -> None:
+        """No more waiting."""
+
+
+class DataVersion(Waiter):
+    """SQLite's count of what other connections committed (https://www.sqlite.org/pragma.html#pragma_data_version)."""
+
+    def __init__(self, read: Callable[[], int], idle_poll: float = 5.0) -> None:
+        super().__init__(idle_poll)
+        self._read = read
+        self._seen = 0
+
+    def mark(self, queues: Collection[str]) -> None:
+        self._seen = self._read()
+
+    def wait(self, until: float) -> None:
+        while (remaining := until - time.monotonic()) > 0:
+            if self._woken.wait(min(remaining, LOOK)) or self._read() != self._seen:
+                return
+
+
+def wait(waiter: Waiter, queues: Collection[str], due_in: Callable[[], float | None], timeout: float) -> None:
+    """Return when something is due, at once when the waiter was woken, at the latest after ``timeout`` seconds.
+
+    ``due_in()`` asks the database for the seconds until something may be claimed, None when there is nothing.
+    """
+    deadline = time.monotonic() + timeout
+    poll = SHORTEST_POLL
+    while True:
+        waiter.mark(queues)
+        due = due_in()
+        if due is not None and due <= 0:
+            return
+        now = time.monotonic()
+        waiter.wait(min(deadline, now + poll, now + (timeout if due is None else due)))
+        if waiter.woken() or time.monotonic() >= deadline:
+            return
+        poll = min(poll * 1.5, waiter.idle_poll)

@@ -1,0 +1,41 @@
+"""Migrations that take over what is there: ``kombu_sqlalchemy`` makes the same tables, and either may come first."""
+
+from __future__ import annotations
+
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations import AddField, CreateModel
+from django.db.migrations.state import ProjectState
+from django.db.models import Model
+
+
+class CreateTable(CreateModel):
+    """Unless it is there."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        table = to_state.apps.get_model(app_label, self.name)._meta.db_table
+        if table not in _tables(schema_editor):
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+
+class AddColumn(AddField):
+    """Unless it is there."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        model: type[Model] = to_state.apps.get_model(app_label, self.model_name)
+        [field] = [each for each in model._meta.concrete_fields if each.name == self.name]
+        if field.column not in _columns(schema_editor, model._meta.db_table):
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+
+def _tables(schema_editor: BaseDatabaseSchemaEditor) -> list[str]:
+    return schema_editor.connection.introspection.table_names()
+
+
+def _columns(schema_editor: BaseDatabaseSchemaEditor, table: str) -> list[str]:
+    connection = schema_editor.connection
+    with connection.cursor() as cursor:
+        return [each.name for each in connection.introspection.get_table_description(cursor, table)]

@@ -1,0 +1,103 @@
+"""The database inside a transaction of the caller's: what a store does there commits or rolls back with it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, event
+
+from kombu.exceptions import NotSupported, OperationalError
+from kombu.sql.listening import NOTIFY, Announcer
+from kombu.sql.waiting import POLL, Waiter
+from kombu_sqlalchemy.database import AnyDatabase
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+
+class BoundDatabase(AnyDatabase):
+    """One connection, used by one thread at a time; it is the caller who commits and closes it."""
+
+    def __init__(
+        self, connection: Connection, prefix: str, announcer: Announcer | None = None, session: Session | None = None
+    ) -> None:
+        super().__init__(connection.engine, prefix)
+        self._connection = connection
+        self._session = session
+        self._announcer = announcer or Announcer(self.name, self._notify)
+        self._lock = threading.RLock()
+        self._provisional = False
+        self._learn()
+
+    @property
+    def connection(self) -> Connection:
+        return self._connection
+
+    def open(self) -> None:
+        """It is."""
+
+    def close(self) -> None:
+        """It is the caller's."""
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        with self._lock, self._translated(self._connection):
+            yield
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._connection.begin_nested():
+            yield
+
+    @property
+    def in_callers_transaction(self) -> bool:
+        return True
+
+    @property
+    def provisional(self) -> bool:
+        return self._provisional
+
+    def topology_changes(self) -> None:
+        if not self._provisional:
+            self._provisional = True
+            for ending in ("commit", "rollback"):
+                event.listen(self._connection, ending, self._settled, once=True)
+
+    def announce(self, queues: Collection[str]) -> None:
+        """After the commit of a session; of a bare connection nobody hears that, so it is part of the transaction."""
+        if self._session is not None:
+            event.listen(self._session, "after_commit", lambda _: self._announcer.announce(queues), once=True)
+        elif wanted := self._announcer.wanted(queues):
+            self._notify(wanted)
+
+    def waiter(self) -> Waiter:
+        return Waiter(POLL)
+
+    def _notify(self, queues: list[str]) -> None:
+        self.fetch(NOTIFY, [queues])
+
+    def _settled(self, _: Connection) -> None:
+        self._provisional = False
+
+
+def callers_connection(given: object) -> tuple[Connection, Any]:
+    """The connection that ``given`` is or has, and the session if it is one.
+
+    Raises :class:`NotSupported` for anything else, and :class:`OperationalError` for one in autocommit.
+    """
+    connection, session = given, None
+    if not isinstance(given, Connection):
+        from sqlalchemy.orm import Session, scoped_session
+
+        if isinstance(given, scoped_session):
+            given = given()
+        if not isinstance(given, Session):
+            raise NotSupported(f"within={given!r}: a SQLAlchemy Connection or Session is needed")
+        connection, session = given.connection(), given
+    assert isinstance(connection, Connection)  # noqa: S101
+    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        raise OperationalError(f"within={given!r}: this connection commits each statement, it has no transaction")
+    return connection, session

@@ -1,0 +1,314 @@
+"""A database as the SQL store uses it, through connections of a SQLAlchemy engine."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+from weakref import WeakSet
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from kombu.exceptions import ConnectionError, KombuError, NotSupported, OperationalError
+from kombu.sql import MARIADB, MYSQL, POSTGRESQL, SQLITE, Database, Dialect
+from kombu.sql.database import Row
+from kombu.sql.errors import explained
+from kombu.sql.listening import LISTEN, NOTIFY, Announcer, Listener
+from kombu.sql.liveness import is_dead
+from kombu.sql.pooler import is_behind_pooler
+from kombu.sql.waiting import POLL, DataVersion, Waiter
+
+logger = logging.getLogger(__name__)
+
+_BEGIN = {"SQLite": "BEGIN IMMEDIATE", "PostgreSQL": "BEGIN", "MariaDB": "BEGIN", "MySQL": "BEGIN"}
+_READ_COMMITTED = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+
+
+class AnyDatabase(Database):
+    """What a store's own connections and the caller's have in common."""
+
+    def __init__(self, engine: Engine, prefix: str) -> None:
+        self.engine = engine
+        self.name = shown(engine)
+        self._dialect = dialect(engine).prefixed(prefix)
+        self._here = _Here()
+
+    @property
+    def dialect(self) -> Dialect:
+        return self._dialect
+
+    def fetch(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        return self._execute(statement, parameters).fetchall()  # type: ignore[no-any-return]
+
+    def run(self, statement: str, parameters: Sequence[Any] = ()) -> int:
+        return self._execute(statement, parameters).rowcount  # type: ignore[no-any-return]
+
+    def _execute(self, statement: str, parameters: Sequence[Any]) -> Any:
+        return self.connection.exec_driver_sql(self._placed(statement), tuple(parameters))
+
+    @property
+    @abstractmethod
+    def connection(self) -> Connection:
+        """The session's."""
+
+    def _learn(self) -> None:
+        """What only the server knows, once one has connected: its version, and whether it is MariaDB or MySQL."""
+        server = self.engine.dialect
+        if self._dialect.name == "MariaDB" and not getattr(server, "is_mariadb", True):
+            self._dialect = MYSQL.prefixed(self._dialect.prefix)
+        self._dialect.check_version(tuple(getattr(server, "server_version_info", None) or self._dialect.oldest))
+
+    @property
+    def _placed(self) -> Callable[[str], str]:
+        """Puts in the placeholders of the driver."""
+        return _with_question_marks if self.engine.dialect.paramstyle == "qmark" else _as_it_is
+
+    @property
+    def announces(self) -> bool:
+        return self._dialect.name == "PostgreSQL"
+
+    @contextmanager
+    def _translated(self, connection: Connection | None = None) -> Iterator[None]:
+        """Raise what the driver or SQLAlchemy raises as one of the library's errors."""
+        try:
+            yield
+        except SQLAlchemyError as exc:
+            raise self._explained(exc, connection) from exc
+        except self.engine.dialect.loaded_dbapi.Error as exc:  # by what speaks with the driver itself
+            raise self._explained(exc, connection) from exc
+
+    def _explained(self, exc: Exception, connection: Connection | None) -> KombuError:
+        error = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
+        lost = connection is None or connection.invalidated or self.engine.dialect.is_disconnect(error, None, None)  # type: ignore[arg-type]
+        url = self.engine.url.render_as_string(hide_password=True)
+        migrate = f"run python -m kombu_sqlalchemy upgrade '{url}', or ask for them with the option create_tables"
+        found = explained(self.name, error, lost=lost, migrate=migrate)
+        if connection is None and isinstance(found, ConnectionError):
+            found.uncertain = False  # nothing was asked of the database yet
+        return found
+
+
+class EngineDatabase(AnyDatabase):
+    """Connections of the store's own, each in autocommit; as many are open as threads use it at the same time."""
+
+    def __init__(self, engine: Engine, prefix: str, prepare: Callable[[Connection, Dialect], object]) -> None:
+        super().__init__(engine, prefix)
+        self._prepare = prepare
+        self._idle: deque[Connection] = deque()
+        self._open = False
+        self._listening: WeakSet[Any] = WeakSet()
+        self._polls = False
+        self._announcer = Announcer(self.name, self._notify)
+
+    @property
+    def connection(self) -> Connection:
+        assert self._here.connection is not None, "outside a session"  # noqa: S101
+        return self._here.connection
+
+    def open(self) -> None:
+        self._open = True
+        with self.session():
+            self._learn()
+            self._prepare(self.connection, self._dialect)
+
+    def close(self) -> None:
+        self._open = False
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        if self._here.connection is not None:
+            yield
+            return
+        connection = self._here.connection = self._connection()
+        try:
+            with self._translated(connection):
+                yield
+        except OperationalError:
+            self._put_back(connection, doubtful=True)
+            raise
+        except BaseException:
+            self._put_back(connection)
+            raise
+        else:
+            self._put_back(connection)
+        finally:
+            self._here.connection = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """The driver is in autocommit: the words are said to the server."""
+        if self._here.depth:
+            with self._savepoint():
+                yield
+            return
+        self._say(_BEGIN[self._dialect.name])
+        self._here.depth = 1
+        try:
+            yield
+        except BaseException:
+            self._roll_back("ROLLBACK")
+            self._here.announce.clear()
+            raise
+        else:
+            self._say("COMMIT")
+        finally:
+            self._here.depth = 0
+        self._announce_what_waits()
+
+    @property
+    def in_callers_transaction(self) -> bool:
+        return False
+
+    @property
+    def provisional(self) -> bool:
+        return False
+
+    def topology_changes(self) -> None:
+        """In no transaction of the caller's."""
+
+    def announce(self, queues: Collection[str]) -> None:
+        if self._here.depth:
+            self._here.announce.update(queues)
+        else:
+            self._announcer.announce(queues)
+
+    @property
+    def announcer(self) -> Announcer:
+        """Of this process's messages in this database."""
+        return self._announcer
+
+    def waiter(self) -> Waiter:
+        if self._dialect.name == "SQLite":
+            return DataVersion(lambda: int(self._driver.execute("PRAGMA data_version").fetchone()[0]))
+        if self.engine.dialect.driver == "psycopg":
+            return Listener(self._listener)
+        return Waiter(POLL)
+
+    def _connection(self) -> Connection:
+        """One that is still there."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not is_dead(_driver(connection)):
+                return connection
+            self._forget(connection)
+        with self._translated():
+            return self._connect()
+
+    def _connect(self) -> Connection:
+        connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        if not self._dialect.updates_return:
+            connection.exec_driver_sql(_READ_COMMITTED)
+        return connection
+
+    def _put_back(self, connection: Connection, doubtful: bool = False) -> None:
+        if not self._open or connection.invalidated or (doubtful and is_dead(_driver(connection))):
+            self._forget(connection)
+        else:
+            self._idle.append(connection)
+
+    def _forget(self, connection: Connection) -> None:
+        if not connection.invalidated and not connection.closed:
+            connection.invalidate()
+        connection.close()
+
+    @contextmanager
+    def _savepoint(self) -> Iterator[None]:
+        name = f"kombu_{self._here.depth}"
+        self._say(f"SAVEPOINT {name}")
+        self._here.depth += 1
+        try:
+            yield
+        except BaseException:
+            self._roll_back(f"ROLLBACK TO SAVEPOINT {name}")
+            raise
+        else:
+            self._say(f"RELEASE SAVEPOINT {name}")
+        finally:
+            self._here.depth -= 1
+
+    def _say(self, words: str) -> None:
+        self.connection.exec_driver_sql(words)
+
+    def _roll_back(self, words: str) -> None:
+        """The error that led here counts. Where not even this works, the connection is not used again."""
+        try:
+            self._say(words)
+        except SQLAlchemyError:
+            logger.debug("%s: %s did not succeed", self.name, words, exc_info=True)
+            self.connection.invalidate()
+
+    def _announce_what_waits(self) -> None:
+        if queues := set(self._here.announce):
+            self._here.announce.clear()
+            self._announcer.announce(queues)
+
+    def _notify(self, queues: list[str]) -> None:
+        with self.session():
+            self.fetch(NOTIFY, [queues])
+
+    @property
+    def _driver(self) -> Any:
+        return _driver(self.connection)
+
+    def _listener(self) -> Any | None:
+        driver = self._driver
+        if self._polls:
+            return None
+        if driver not in self._listening:
+            if is_behind_pooler(driver):
+                logger.info(
+                    "%s is behind a connection pooler: waiting consumers ask it instead of listening", self.name
+                )
+                self._polls = True
+                return None
+            driver.execute(LISTEN)
+            self._listening.add(driver)
+        return driver
+
+
+class _Here(threading.local):
+    """A thread's session."""
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self.depth = 0
+        self.announce: set[str] = set()
+
+
+def dialect(engine: Engine) -> Dialect:
+    """Raises :class:`NotSupported` for a database that this release has no claim for."""
+    known = {"sqlite": SQLITE, "postgresql": POSTGRESQL, "mariadb": MARIADB, "mysql": MARIADB}
+    found = known.get(engine.dialect.name)
+    if found is None:
+        raise NotSupported(f"queues can be kept in {', '.join(known)}, not in {engine.dialect.name}")
+    if engine.dialect.paramstyle not in ("qmark", "format", "pyformat"):
+        raise NotSupported(
+            f"the driver {engine.dialect.driver!r} has parameters of style {engine.dialect.paramstyle!r}"
+        )
+    return found
+
+
+def shown(engine: Engine) -> str:
+    """The database as people know it."""
+    return f"database {engine.url.render_as_string(hide_password=True)}"
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection
+
+
+@lru_cache
+def _with_question_marks(statement: str) -> str:
+    return statement.replace("%s", "?")
+
+
+def _as_it_is(statement: str) -> str:
+    return statement

@@ -1,0 +1,95 @@
+"""An engine of the store's own, made for queues."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
+
+from kombu.exceptions import InvalidURL, MissingDriver
+from kombu.utils.url import sanitize_url
+
+_SQLITE_TIMEOUT = 20.0
+"""Seconds that a statement waits for another process that writes."""
+
+
+def make_engine(url: str, timeout: float, options: Mapping[str, Any]) -> Engine:
+    """For a SQLAlchemy URL; ``timeout`` is seconds for connecting, ``options`` are ``create_engine``'s.
+
+    Raises :class:`InvalidURL`, and :class:`MissingDriver` with the pip command.
+    """
+    parsed = _parsed(url)
+    settings: dict[str, Any] = {"poolclass": NullPool, **options}
+    settings["connect_args"] = {**_connect_args(parsed, timeout), **settings.get("connect_args", {})}
+    try:
+        engine = create_engine(parsed, **settings)
+    except (NoSuchModuleError, ModuleNotFoundError) as exc:
+        raise MissingDriver(_missing(parsed, exc)) from exc
+    except (ArgumentError, TypeError) as exc:
+        raise InvalidURL(f"{sanitize_url(url)}: {exc}") from exc
+    if parsed.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", _write_ahead)
+    return engine
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as exc:
+        raise InvalidURL(f"sqla+{sanitize_url(url)}: not a URL of SQLAlchemy's") from exc
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise InvalidURL(
+            "sqla+sqlite:// in memory is one connection's alone: name a file, as in sqla+sqlite:///queues.sqlite3,"
+            " or use memory://"
+        )
+    if parsed.get_backend_name() == "postgresql" and parsed.drivername == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername in ("mysql", "mariadb"):
+        return parsed.set(drivername=f"{parsed.drivername}+{_mysql_driver()}")
+    return parsed
+
+
+def _mysql_driver() -> str:
+    """The faster one, where it is installed."""
+    from importlib.util import find_spec
+
+    return "mysqldb" if find_spec("MySQLdb") else "pymysql"
+
+
+def _connect_args(url: URL, timeout: float) -> dict[str, Any]:
+    match url.get_backend_name():
+        case "sqlite":
+            return {"timeout": _SQLITE_TIMEOUT, "check_same_thread": False}
+        case "postgresql" if url.get_driver_name() in ("psycopg", "psycopg2"):
+            return {"connect_timeout": max(round(timeout), 2)}
+        case "mysql" | "mariadb":
+            return {"connect_timeout": max(round(timeout), 1), "charset": "utf8mb4"}
+        case _:
+            return {}
+
+
+def _write_ahead(connection: sqlite3.Connection, _: object) -> None:
+    """Readers and a writer at the same time: https://www.sqlite.org/wal.html. Changing to it once needs the file for
+    oneself, and nobody waits for that."""
+    deadline = time.monotonic() + _SQLITE_TIMEOUT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as exc:
+            if "locked" not in str(exc) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _missing(url: URL, exc: Exception) -> str:
+    extra = {"postgresql": "postgresql", "mysql": "mariadb", "mariadb": "mariadb"}.get(url.get_backend_name())
+    how = f"pip install 'kombu[sqlalchemy,{extra}]'" if extra else "install the driver that SQLAlchemy names"
+    return f"sqla+{url.drivername}:// needs a driver that is not installed ({exc}): {how}"

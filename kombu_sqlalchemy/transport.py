@@ -1,0 +1,80 @@
+"""``sqla+<SQLAlchemy URL>``: queues in a database, without Django."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine
+
+from kombu.exceptions import InvalidURL
+from kombu.sql.dialect import PREFIX
+from kombu.transport.virtual import Transport as VirtualTransport
+from kombu.transport.virtual import VirtualConnection, read_options
+from kombu.transport.virtual.store import Store
+from kombu_sqlalchemy.engines import make_engine
+from kombu_sqlalchemy.store import ConnectionStore, SQLAlchemyStore
+
+_OWN = ("engine", "connection", "engine_options", "table_prefix", "create_tables")
+
+
+class Transport(VirtualTransport):
+    """What follows ``sqla+`` or ``sqlalchemy+`` is SQLAlchemy's own URL. Transport options, beside those of every
+    store:
+
+    ``engine``
+        An :class:`sqlalchemy.Engine` to use instead of a URL; ``sqla://`` is the URL then.
+    ``connection``
+        An :class:`sqlalchemy.Connection`: everything happens in its transaction, which the caller commits.
+    ``engine_options``
+        Arguments of :func:`sqlalchemy.create_engine`.
+    ``table_prefix``
+        The beginning of the tables' names, ``kombu_``; a schema stands before it with a dot.
+    ``create_tables``
+        Make the tables that are missing. Without it that is done on SQLite only.
+    """
+
+    driver_type = "sql"
+    driver_name = "sqlalchemy"
+
+    def make_store(self) -> Store:
+        options = self.address.options
+        prefix = str(options.get("table_prefix", PREFIX))
+        connection, engine = options.get("connection"), options.get("engine")
+        if isinstance(connection, Connection):
+            return ConnectionStore(connection, prefix)
+        if connection is not None:
+            raise InvalidURL(f"transport option connection={connection!r} is no SQLAlchemy Connection")
+        if engine is None:
+            engine = make_engine(self._url(), self.address.connect_timeout, self._engine_options())
+        elif not isinstance(engine, Engine):
+            raise InvalidURL(f"transport option engine={engine!r} is no SQLAlchemy Engine")
+        return SQLAlchemyStore(engine, prefix, self._create_tables())
+
+    def establish_connection(self) -> VirtualConnection:
+        rest = {name: value for name, value in self.address.options.items() if name not in _OWN}
+        connection = VirtualConnection(self.make_store(), read_options(rest))
+        connection.open()
+        return connection
+
+    def driver_version(self) -> str:
+        return str(sqlalchemy.__version__)
+
+    def _url(self) -> str:
+        url = self.address.hostname or ""
+        if "://" not in url:
+            raise InvalidURL("which database? sqla+sqlite:///queues.sqlite3, or sqla:// with the option engine")
+        return url
+
+    def _engine_options(self) -> Mapping[str, Any]:
+        given = self.address.options.get("engine_options", {})
+        if not isinstance(given, Mapping):
+            raise InvalidURL(f"transport option engine_options={given!r} must be a mapping")
+        return given
+
+    def _create_tables(self) -> bool | None:
+        given = self.address.options.get("create_tables")
+        if given not in (None, True, False):
+            raise InvalidURL(f"transport option create_tables={given!r} must be True or False")
+        return None if given is None else bool(given)
