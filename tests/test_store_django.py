@@ -132,7 +132,7 @@ class TestOnPostgreSQL(DjangoConformance):
         assert len(self.claim(3)) == 3
 
 
-@pytest.mark.server("mariadb")
+@pytest.mark.server("mariadb", "mysqlclient")
 @pytest.mark.usefixtures("mariadb_tables")
 class TestOnMariaDB(DjangoConformance):
     alias = "mariadb"

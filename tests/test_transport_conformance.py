@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from kombu.testing.transports import TransportCase, TransportConformance, table
-from tests.transport_subjects import OnFile, OnMemory, OnPostgreSQL, OnSQLite
+from tests.transport_subjects import OnFile, OnMariaDB, OnMemory, OnPostgreSQL, OnSQLAlchemy, OnSQLite
 
 PAGE = Path(__file__).parent.parent / "docs" / "transports" / "comparison.rst"
 
@@ -28,6 +29,32 @@ class TestDjangoOnPostgreSQL(OnPostgreSQL):
     pass
 
 
+@pytest.mark.server("mariadb", "mysqlclient")
+@pytest.mark.usefixtures("mariadb_tables")
+class TestDjangoOnMariaDB(OnMariaDB):
+    pass
+
+
+class TestSQLAlchemyOnSQLite(OnSQLAlchemy):
+    @pytest.fixture(autouse=True)
+    def _engine(self, sqlite_engine: Engine) -> None:
+        self.use(sqlite_engine)
+
+
+@pytest.mark.server("postgresql")
+class TestSQLAlchemyOnPostgreSQL(OnSQLAlchemy):
+    @pytest.fixture(autouse=True)
+    def _engine(self, postgresql_engine: Engine) -> None:
+        self.use(postgresql_engine)
+
+
+@pytest.mark.server("mariadb")
+class TestSQLAlchemyOnMariaDB(OnSQLAlchemy):
+    @pytest.fixture(autouse=True)
+    def _engine(self, mariadb_engine: Engine) -> None:
+        self.use(mariadb_engine)
+
+
 class TestOwnTransport(OnFile):
     pass
 
@@ -36,6 +63,10 @@ COLUMNS: dict[str, type[TransportCase]] = {
     "memory": TestMemory,
     "django on SQLite": TestDjangoOnSQLite,
     "django on PostgreSQL": TestDjangoOnPostgreSQL,
+    "django on MariaDB": TestDjangoOnMariaDB,
+    "sqlalchemy on SQLite": TestSQLAlchemyOnSQLite,
+    "sqlalchemy on PostgreSQL": TestSQLAlchemyOnPostgreSQL,
+    "sqlalchemy on MariaDB": TestSQLAlchemyOnMariaDB,
     "sqlite-file, the example": TestOwnTransport,
 }
 

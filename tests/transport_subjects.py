@@ -11,6 +11,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from django.db import connections
+from sqlalchemy import Engine
 
 from kombu import Queue
 from kombu.testing.transports import TransportConformance
@@ -92,10 +93,12 @@ class OnMariaDB(OnDjango):
 
 
 class OnSQLAlchemy(TransportConformance):
-    """``database`` is SQLAlchemy's URL."""
-
     transport = "sqlalchemy"
     database: str
+
+    def use(self, engine: Engine) -> None:
+        """The database of this engine; each connection makes one of its own."""
+        self.database = engine.url.render_as_string(hide_password=False)
 
     def url(self) -> str:
         return f"sqla+{self.database}"
