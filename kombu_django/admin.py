@@ -99,9 +99,11 @@ class QueueList(ChangeList):
 
 @admin.register(Queue)
 class QueueAdmin(LookOnly):
-    list_display = ("name", "ready", "delayed", "leased", "oldest", "waiting")
+    list_display = ("name", "ready", "delayed", "leased", "oldest", "paused", "waiting")
+    list_filter = ("paused",)
     search_fields = ("name",)
     ordering = ("name",)
+    actions = ("pause", "resume")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Queue]:
         return super().get_queryset(request).using(queue_database())
@@ -117,6 +119,14 @@ class QueueAdmin(LookOnly):
 
     def leased(self, queue: Any) -> int:
         return int(queue.counted.leased)
+
+    @admin.action(description="Pause: consumers get nothing more", permissions=["operate"])
+    def pause(self, request: HttpRequest, queues: QuerySet[Queue]) -> None:
+        self.message_user(request, f"{_pause(queues, True)} paused")
+
+    @admin.action(description="Resume", permissions=["operate"])
+    def resume(self, request: HttpRequest, queues: QuerySet[Queue]) -> None:
+        self.message_user(request, f"{_pause(queues, False)} resumed")
 
     @admin.display(description="oldest ready")
     def oldest(self, queue: Any) -> str:
@@ -306,6 +316,12 @@ def _breakable(text: str) -> SafeString:
 
 def _number(messages: int) -> str:
     return f"{messages} message{'' if messages == 1 else 's'}"
+
+
+def _pause(queues: QuerySet[Queue], paused: bool) -> str:
+    store = DjangoStore(queue_database())
+    done = sum(store.pause(name, paused) for name in queues.values_list("name", flat=True))
+    return f"{done} queue{'' if done == 1 else 's'}"
 
 
 def _duration(seconds: float | None) -> str:

@@ -17,7 +17,7 @@ from kombu_django.models import Message as Row
 from kombu_django.models import Outbox, Worker
 from kombu_django.models import Queue as QueueRow
 from kombu_django.store import DjangoStore
-from tests.flows import carry, consume, waiting
+from tests.flows import carry, consume, declare, waiting
 from tests.pages import act, actions, cells, listing, logged_in, shown, staff, text
 
 shop = Exchange("shop", "topic")
@@ -112,7 +112,31 @@ def test_nobody_adds_edits_or_deletes_rows_by_a_form(root: Client, dead: Row, re
 def test_who_may_all_has_the_actions_and_no_others(root: Client, dead: Row, refused: Outbox) -> None:
     assert actions(root, "message") == {"requeue", "discard"}
     assert actions(root, "outbox") == {"try_again", "discard"}
-    assert actions(root, "queue") == actions(root, "worker") == set()
+    assert actions(root, "queue") == {"pause", "resume"}
+    assert actions(root, "worker") == set()
+
+
+def test_a_paused_queue_keeps_its_messages_until_it_is_resumed(root: Client, orders: list[Any]) -> None:
+    declare()
+    queue = QueueRow.objects.get(name="orders")
+    assert "1 queue paused" in text(act(root, "pause", queue))
+    order("horse")
+    consume()
+    assert (orders, waiting("orders")) == ([], 1)
+    assert "1 queue resumed" in text(act(root, "resume", queue))
+    consume()
+    assert (orders, waiting("orders")) == (["horse"], 0)
+
+
+def test_pausing_asks_for_the_permission_to_change_queues(orders: list[Any]) -> None:
+    declare()
+    queue = QueueRow.objects.get(name="orders")
+    looker = staff("view_queue")
+    assert actions(looker, "queue") == set()
+    act(looker, "pause", queue)
+    assert not QueueRow.objects.filter(paused=True).exists()
+    act(staff("view_queue", "change_queue"), "pause", queue)
+    assert QueueRow.objects.get(paused=True).name == "orders"
 
 
 def test_looking_changes_nothing(root: Client, dead: Row, refused: Outbox) -> None:

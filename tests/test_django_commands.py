@@ -13,6 +13,7 @@ from kombu import Message, Queue
 from kombu_django import consumer, publish
 from kombu_django.models import Inbox
 from kombu_django.models import Message as Row
+from tests.flows import declare
 
 pytestmark = pytest.mark.usefixtures("tables", "registered")
 
@@ -81,6 +82,23 @@ def test_queues_are_listed_with_their_counts() -> None:
     assert (found["orders"]["ready"], found["orders"]["delayed"], found["orders"]["leased"]) == (1, 1, 0)
     assert found["orders.dead"]["ready"] == 0
     assert "orders.dead" in run("kombu_queues", "--using", "default")
+
+
+def test_a_queue_is_paused_and_resumed_and_the_list_says_so() -> None:
+    orders()
+    declare()
+    assert "paused" in run("kombu_queues", "--using", "default", "--pause", "orders")
+    assert [each["paused"] for each in json.loads(run("kombu_queues", "--json", "--using", "default"))] == [True, False]
+    assert "paused" not in run("kombu_queues", "--using", "default", "--resume", "orders")
+
+
+def test_pausing_what_is_not_there_says_what_is() -> None:
+    orders()
+    declare()
+    with pytest.raises(CommandError, match="no queue 'ordrs'; its queues are: orders, orders.dead"):
+        run("kombu_queues", "--using", "default", "--pause", "ordrs")
+    with pytest.raises(CommandError, match="--using one of default, far"):
+        run("kombu_queues", "--pause", "orders")
 
 
 def test_prune_forgets_old_inbox_rows_only() -> None:

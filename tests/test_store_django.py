@@ -15,6 +15,7 @@ from kombu.testing import (
     BrowseConformance,
     EndingConformance,
     LimitsConformance,
+    PauseConformance,
     StoreConformance,
     TopologyConformance,
 )
@@ -33,6 +34,7 @@ class DjangoConformance(
     AttendanceConformance,
     EndingConformance,
     LimitsConformance,
+    PauseConformance,
 ):
     """``alias`` is the database."""
 

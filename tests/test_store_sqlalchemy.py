@@ -10,6 +10,7 @@ from kombu.testing import (
     BrowseConformance,
     EndingConformance,
     LimitsConformance,
+    PauseConformance,
     StoreConformance,
     TopologyConformance,
 )
@@ -23,6 +24,7 @@ class SQLAlchemyConformance(
     AttendanceConformance,
     EndingConformance,
     LimitsConformance,
+    PauseConformance,
 ):
     engine: Engine
 

@@ -3,7 +3,7 @@
 :class:`StoreConformance` is for every store, :class:`TopologyConformance` for one that also keeps exchanges
 and bindings, :class:`BrowseConformance` for one whose messages can be looked at. :class:`AttendanceConformance` and
 :class:`EndingConformance` are for a store that knows who uses its queues, :class:`LimitsConformance` for one that keeps
-them to a length.
+them to a length, :class:`PauseConformance` for one that can pause them.
 """
 
 from kombu.testing.attendance import AttendanceConformance
@@ -11,6 +11,7 @@ from kombu.testing.browse import BrowseConformance
 from kombu.testing.case import StoreCase, bodies, in_threads, message, raises
 from kombu.testing.endings import EndingConformance
 from kombu.testing.limits import LimitsConformance
+from kombu.testing.pausing import PauseConformance
 from kombu.testing.store import StoreConformance
 from kombu.testing.topology import TopologyConformance
 
@@ -19,6 +20,7 @@ __all__ = [
     "BrowseConformance",
     "EndingConformance",
     "LimitsConformance",
+    "PauseConformance",
     "StoreCase",
     "StoreConformance",
     "TopologyConformance",

@@ -324,3 +324,17 @@ class Bindable(Protocol):
     @property
     def in_transaction(self) -> bool:
         """Whether what this thread puts now is part of a transaction of its own: not to be put with that of others."""
+
+
+@runtime_checkable
+class Pausable(Protocol):
+    """A store whose queues can be paused, for all processes: they take messages, and give none out."""
+
+    def pause(self, queue: str, paused: bool = True) -> bool:
+        """Pause it, or with ``paused=False`` let it give out again what it has; False when there is no such queue.
+
+        What consumers hold already they may settle, and renew.
+        """
+
+    def paused(self) -> list[str]:
+        """The queues that are."""
