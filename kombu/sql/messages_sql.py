@@ -24,6 +24,20 @@ def version(d: Dialect) -> str:
 
 
 @lru_cache
+def put_one(d: Dialect, room: bool) -> str:
+    """:func:`put` for one row, at half its cost. Parameters: priority, delay twice, time to live, head, body; queue;
+    version twice."""
+    takes = "" if room else " AND NOT q.refuses"
+    return (
+        f"INSERT INTO {d.table('message')} (queue_id, priority, available_at, due_at, stored_at, expires_at,"
+        " delivery_count, head, body)"
+        f" SELECT q.id, {d.integer}, {d.now} + {d.integer}, {d.now} + {d.integer}, {d.now}, {d.now} + {d.integer},"
+        f" 0, {d.text}, {d.binary} FROM {d.table('queue')} q WHERE q.name = %s{takes}"
+        f" AND ({d.integer} IS NULL OR {_version(d)} = {d.integer})"
+    )
+
+
+@lru_cache
 def put(d: Dialect, rows: int, queues: int, room: bool) -> str:
     """Parameters: for each row place, queue, priority, delay, time to live, head, body; then the version twice
     (NULL: any), each queue's name, and how many those are. Stores all rows or none: none, too, if a queue refuses

@@ -210,13 +210,20 @@ class SQLStore(SQLLimits):
             self.database.announce({queue for queue, _ in items})
 
     def _put_batch(self, items: Sequence[tuple[str, Envelope]], version: int | None, room: bool) -> None:
+        d = self.database.dialect
+        if len(items) == 1:
+            [(queue, (head, body, priority, delay, ttl))] = items
+            wait = micro(delay)
+            values = (priority, wait, wait, None if ttl is None else micro(ttl), head, body, queue, version, version)
+            if self._run(messages_sql.put_one(d, room), values) != 1:
+                raise TopologyMoved
+            return
         queues = {queue for queue, _ in items}
         parameters: list[Any] = []
         for place, (queue, (head, body, priority, delay, ttl)) in enumerate(items):
             parameters += (place, queue, priority, micro(delay), None if ttl is None else micro(ttl), head, body)
         parameters += [version, version, *queues, len(queues)]
-        statement = messages_sql.put(self.database.dialect, len(items), len(queues), room)
-        if self._run(statement, parameters) != len(items):
+        if self._run(messages_sql.put(d, len(items), len(queues), room), parameters) != len(items):
             raise TopologyMoved
 
     def _settle(self, group: list[Outcome]) -> set[Lease]:
