@@ -187,7 +187,7 @@ class EngineDatabase(AnyDatabase):
 
     def waiter(self) -> Waiter:
         if self._dialect.name == "SQLite":
-            return DataVersion(lambda: int(self._driver.execute("PRAGMA data_version").fetchone()[0]))
+            return DataVersion(lambda: self._driver)
         if self.engine.dialect.driver == "psycopg":
             return Listener(self._listener)
         return Waiter(POLL)
@@ -251,7 +251,7 @@ class EngineDatabase(AnyDatabase):
             self._announcer.announce(queues)
 
     def _notify(self, queues: list[str]) -> None:
-        with self.session():
+        with self.session(), self._translated(self.connection):
             self.fetch(NOTIFY, [queues])
 
     @property

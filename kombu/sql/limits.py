@@ -14,8 +14,8 @@ from kombu.transport.virtual.store import Delivery, Envelope, QueueFull, QueueSp
 
 _Items = Sequence[tuple[str, Envelope]]
 _TOKEN, _BODY = 4, 9
-_KNOWN_FOR = 1.0
-"""Seconds after which an idle claim looks again what its queues are."""
+_KNOWN_FOR = 60.0
+"""Seconds after which a claim looks again what its queues are; at once where the topology is seen to have moved."""
 
 
 class SQLLimits(SQLUsers):
@@ -25,7 +25,6 @@ class SQLLimits(SQLUsers):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._refusing: frozenset[str] = frozenset()
-        self._known: dict[str, QueueSpec] = {}
         self._known_since = 0.0
 
     @operation

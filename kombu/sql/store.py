@@ -199,6 +199,7 @@ class SQLStore(SQLLimits):
     def _put_batches(self, items: Sequence[tuple[str, Envelope]], version: int | None, room: bool = False) -> None:
         if not items:
             if version not in (None, self._version()):
+                self._known.clear()
                 raise TopologyMoved
         elif len(items) <= messages_sql.ROWS_A_STATEMENT:
             self._put_batch(items, version, room)

@@ -21,6 +21,7 @@ class SQLTopology:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._known: dict[str, QueueSpec] = {}
         self._fetch = database.fetch
         self._run = database.run
 
@@ -29,6 +30,7 @@ class SQLTopology:
         """The version is read first: a change in between makes it an old one, which ``put`` refuses."""
         d = self.database.dialect
         version = self._version()
+        self._known.clear()
         return Topology(
             version=version,
             exchanges={row[0]: exchange_spec(row) for row in self._fetch(topology_sql.exchanges(d))},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Collection
 from threading import Event
@@ -18,11 +19,12 @@ SHORTEST_POLL = 0.005
 
 class Waiter:
     """Knows nothing of others' commits: the queues are looked at every ``idle_poll`` seconds, and more often after
-    something came. To be used by one thread, but for :meth:`wake`.
+    something came: ``poll`` is how long it waits the next time. To be used by one thread, but for :meth:`wake`.
     """
 
     def __init__(self, idle_poll: float) -> None:
         self.idle_poll = idle_poll
+        self.poll = SHORTEST_POLL
         self._woken = Event()
 
     def mark(self, queues: Collection[str]) -> None:
@@ -50,18 +52,22 @@ class Waiter:
 class DataVersion(Waiter):
     """SQLite's count of what other connections committed (https://www.sqlite.org/pragma.html#pragma_data_version)."""
 
-    def __init__(self, read: Callable[[], int], idle_poll: float = 5.0) -> None:
+    def __init__(self, driver: Callable[[], sqlite3.Connection], idle_poll: float = 5.0) -> None:
         super().__init__(idle_poll)
-        self._read = read
+        self._driver = driver
         self._seen = 0
 
     def mark(self, queues: Collection[str]) -> None:
-        self._seen = self._read()
+        self._execute = self._driver().execute
+        self._seen = self._version()
 
     def wait(self, until: float) -> None:
         while (remaining := until - time.monotonic()) > 0:
-            if self._woken.wait(min(remaining, LOOK)) or self._read() != self._seen:
+            if self._woken.wait(min(remaining, LOOK)) or self._version() != self._seen:
                 return
+
+    def _version(self) -> int:
+        return int(self._execute("PRAGMA data_version").fetchone()[0])
 
 
 def wait(waiter: Waiter, queues: Collection[str], due_in: Callable[[], float | None], timeout: float) -> None:
@@ -70,14 +76,14 @@ def wait(waiter: Waiter, queues: Collection[str], due_in: Callable[[], float | N
     ``due_in()`` asks the database for the seconds until something may be claimed, None when there is nothing.
     """
     deadline = time.monotonic() + timeout
-    poll = SHORTEST_POLL
     while True:
         waiter.mark(queues)
         due = due_in()
         if due is not None and due <= 0:
+            waiter.poll = SHORTEST_POLL
             return
         now = time.monotonic()
-        waiter.wait(min(deadline, now + poll, now + (timeout if due is None else due)))
+        waiter.wait(min(deadline, now + waiter.poll, now + (timeout if due is None else due)))
+        waiter.poll = min(waiter.poll * 1.5, waiter.idle_poll)
         if waiter.woken() or time.monotonic() >= deadline:
             return
-        poll = min(poll * 1.5, waiter.idle_poll)

@@ -116,7 +116,7 @@ class DjangoDatabase(Database):
     def waiter(self) -> Waiter:
         vendor = self.connection.vendor
         if vendor == "sqlite":
-            return DataVersion(self._data_version)
+            return DataVersion(self._sqlite)
         if vendor == "postgresql" and _has_psycopg():
             return Listener(self._listener)
         return Waiter(POLL)
@@ -129,7 +129,7 @@ class DjangoDatabase(Database):
         transaction.on_commit(lambda: self._announcer.announce(queues), using=self.alias)
 
     def _notify(self, queues: list[str]) -> None:
-        with self.session():
+        with self.session(), translated(self.alias):
             self.fetch(NOTIFY, [queues])
 
     def _connect(self) -> None:
@@ -140,10 +140,9 @@ class DjangoDatabase(Database):
         with translated(self.alias, before=True):
             connection.ensure_connection()
 
-    def _data_version(self) -> int:
+    def _sqlite(self) -> Any:
         self.connection.ensure_connection()
-        driver: Any = self.connection.connection
-        return int(driver.execute("PRAGMA data_version").fetchone()[0])
+        return self.connection.connection
 
     def _listener(self) -> Any | None:
         self.connection.ensure_connection()
