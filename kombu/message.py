@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Message"]
 
-_UNDECODED = object()
+UNDECODED = object()
 
 Errors = type[Exception] | tuple[type[Exception], ...]
 
@@ -72,7 +72,7 @@ class Message:
         self.channel = channel
         self.no_ack = no_ack
         self.state: State = ""
-        self._decoded: Any = _UNDECODED
+        self._decoded: Any = UNDECODED
 
     def __repr__(self) -> str:
         state = self.state or "unsettled"
@@ -87,7 +87,7 @@ class Message:
         :class:`~kombu.exceptions.DecodeError` when it is not what its content type promises.
         """
         decoded = self._decoded
-        if decoded is _UNDECODED:
+        if decoded is UNDECODED:
             if self.headers:
                 decoded = self.decode()
             else:

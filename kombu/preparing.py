@@ -7,15 +7,13 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any
 
-from kombu.entity import PERSISTENT_DELIVERY_MODE, Exchange, Queue
-from kombu.entity.exchange import delivery_mode_of
+from kombu.entity import Queue
 from kombu.exceptions import EncodeError, PreconditionFailed
 
 __all__ = [
     "PROPERTIES",
     "as_bytes",
     "basic_properties",
-    "delivery_mode_for",
     "milliseconds",
     "seconds_until",
     "sooner",
@@ -64,12 +62,6 @@ def seconds_until(delay: float | timedelta, eta: datetime | None) -> float:
     if eta.tzinfo is None:
         raise PreconditionFailed(f"eta={eta.isoformat()} has no time zone: use datetime.now(timezone.utc) + …")
     return max((eta - datetime.now(UTC)).total_seconds(), 0.0)
-
-
-def delivery_mode_for(given: int | str | None, exchange: Exchange | str) -> int:
-    if given is not None:
-        return delivery_mode_of(given)
-    return PERSISTENT_DELIVERY_MODE if isinstance(exchange, str) else exchange.delivery_mode
 
 
 def basic_properties(given: Mapping[str, object]) -> dict[str, object]:

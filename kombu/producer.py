@@ -6,18 +6,20 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol, Self, cast, runtime_checkable
 
 from kombu.abstract import ChannelLike, HasDefaultChannel, has_default_channel, maybe_channel
 from kombu.compression import compress
-from kombu.entity import Exchange, Queue
+from kombu.entity import PERSISTENT_DELIVERY_MODE, Exchange, Queue
+from kombu.entity.exchange import delivery_mode_of
 from kombu.exceptions import (
     ConnectionError,
     MessageReturned,
     NotSupported,
     OperationalError,
 )
-from kombu.preparing import as_bytes, basic_properties, delivery_mode_for, milliseconds, seconds_until, sooner
+from kombu.preparing import as_bytes, basic_properties, milliseconds, seconds_until, sooner
 from kombu.retry import RetryPolicy, retry
 from kombu.serialization import dumps
 from kombu.transport.base import Channel, Content, Publication
@@ -29,7 +31,11 @@ __all__ = ["Batch", "Producer"]
 RetryOptions = Mapping[str, object]
 """The fields of :class:`kombu.retry.RetryPolicy`, and ``errback(error, seconds)``, called before each pause."""
 
+_new = tuple.__new__
+"""Makes a named tuple without a step in Python: two for every message."""
+
 OnReturn = Callable[[MessageReturned, Publication], object]
+_Publish = Callable[[Sequence[Publication], float | None], None]
 
 
 @runtime_checkable
@@ -130,6 +136,7 @@ class Producer:
         confirm_timeout: float | None = None,
         delay: float | timedelta = 0.0,
         eta: datetime | None = None,
+        within: object | None = None,
         **properties: object,
     ) -> None:
         """Returns once the broker has stored the message in every queue it is routed to, or raises.
@@ -139,8 +146,10 @@ class Producer:
         until then, an aware datetime. ``mandatory``: raise :class:`~kombu.exceptions.MessageReturned` when no queue
         wants it; otherwise it is dropped then, as AMQP says. ``retry``: connect anew and try again on
         :class:`~kombu.exceptions.OperationalError`, by ``retry_policy``: the fields of
-        :class:`kombu.retry.RetryPolicy`, and ``errback(error, seconds)``. ``properties`` are those of AMQP's
-        basic class; ``message_id`` is a new uuid unless given.
+        :class:`kombu.retry.RetryPolicy`, and ``errback(error, seconds)``. ``within`` is the caller's open
+        transaction on the queue's own database (a SQLAlchemy Session or Connection, the alias of a Django database):
+        the message is part of it, and is stored when it commits; trying again is for the caller then. ``properties``
+        are those of AMQP's basic class; ``message_id`` is a new uuid unless given.
 
         Raises :class:`~kombu.exceptions.EncodeError` for a body that cannot be serialised,
         :class:`~kombu.exceptions.PublishRefused` for a full queue that refuses, and ``TimeoutError``.
@@ -163,10 +172,10 @@ class Producer:
             seconds_until(delay, eta) if delay or eta is not None else 0.0,
             properties,
         )
-        if retry:
+        if retry and within is None:
             self._send([publication], declare, retry, retry_policy, timeout, confirm_timeout)
         else:
-            self._send_once([publication], declare, sooner(timeout, confirm_timeout))
+            self._send_once([publication], declare, sooner(timeout, confirm_timeout), within)
 
     def batch(self) -> Batch:
         """Gather messages in a ``with`` block and publish them together at its end.
@@ -184,11 +193,15 @@ class Producer:
         retry_policy: RetryOptions | None = None,
         timeout: float | None = None,
         confirm_timeout: float | None = None,
+        within: object | None = None,
         **options: Any,
     ) -> None:
         """Publish many bodies together, all with the same options: those of :meth:`publish`."""
         publications = [self.prepare(body, **options) for body in bodies]
-        self._send(publications, declare, retry, retry_policy, timeout, confirm_timeout)
+        if publications and within is not None:
+            self._send_once(publications, declare, None, within)
+        else:
+            self._send(publications, declare, retry, retry_policy, timeout, confirm_timeout)
 
     def prepare(
         self,
@@ -244,7 +257,11 @@ class Producer:
         delay: float,
         properties: Mapping[str, object],
     ) -> Publication:
-        target = self.exchange if exchange is None else exchange
+        if isinstance(exchange, str):
+            target, mode = exchange, PERSISTENT_DELIVERY_MODE
+        else:
+            entity = self.exchange if exchange is None else exchange
+            target, mode = entity.name, entity.delivery_mode
         if content_type is None:
             content_type, content_encoding, body = dumps(body, serializer or self.serializer)
         payload = body if type(body) is bytes else as_bytes(body, content_type, content_encoding)
@@ -253,7 +270,7 @@ class Producer:
         described: dict[str, object] = {
             "content_type": content_type,
             "content_encoding": content_encoding,
-            "delivery_mode": delivery_mode_for(delivery_mode, target),
+            "delivery_mode": mode if delivery_mode is None else delivery_mode_of(delivery_mode),
             "message_id": None,
         }
         if properties:
@@ -270,13 +287,8 @@ class Producer:
             described["priority"] = priority
         if expiration is not None:
             described["expiration"] = milliseconds(expiration)
-        return Publication(
-            Content(payload, described),
-            target if isinstance(target, str) else target.name,
-            self.routing_key if routing_key is None else routing_key,
-            mandatory,
-            delay,
-        )
+        key = self.routing_key if routing_key is None else routing_key
+        return _new(Publication, (_new(Content, (payload, described)), target, key, mandatory, delay))
 
     def close(self) -> None:
         """Let go of the channel; the connection stays open."""
@@ -316,7 +328,11 @@ class Producer:
             self._send_once(publications, declare, sooner(timeout, confirm_timeout))
 
     def _send_once(
-        self, publications: Sequence[Publication], declare: Iterable[Exchange | Queue] | None, timeout: float | None
+        self,
+        publications: Sequence[Publication],
+        declare: Iterable[Exchange | Queue] | None,
+        timeout: float | None,
+        within: object | None = None,
     ) -> None:
         channel = self._channel
         if channel is None or not channel.is_open:
@@ -324,21 +340,22 @@ class Producer:
         if declare:
             for entity in declare:
                 self.maybe_declare(entity)
+        publish = channel.publish_batch if within is None else partial(channel.publish_batch, within=within)
         try:
-            channel.publish_batch(publications, timeout)
+            publish(publications, timeout)
         except MessageReturned as error:
             if self.on_return is None:
                 raise
-            self._returned(channel, publications, error, timeout)
+            self._returned(publish, publications, error, timeout)
 
     def _returned(
-        self, channel: Channel, publications: Sequence[Publication], error: MessageReturned, timeout: float | None
+        self, publish: _Publish, publications: Sequence[Publication], error: MessageReturned, timeout: float | None
     ) -> None:
         """Nothing of a batch is stored when one of it is returned: find out which, and publish the others."""
         for publication in publications:
             try:
                 if len(publications) > 1:
-                    channel.publish_batch([publication], timeout)
+                    publish([publication], timeout)
                     continue
             except MessageReturned as refusal:
                 error = refusal

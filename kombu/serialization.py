@@ -7,6 +7,7 @@ a consumer's ``accept=["json", "pickle"]``, or :func:`enable_insecure_serializer
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -81,6 +82,9 @@ class SerializerRegistry:
         self._by_name: dict[str, Serializer] = {}
         self._by_type: dict[str, Serializer] = {}
         self._enabled: set[str] = set()
+        self._choosing = threading.Lock()
+        self._quick: dict[str | None, Decoder] = {}
+        """By content type, for those that are enabled and take UTF-8 bytes."""
         self._broken_plugins: dict[str, Exception] = {}
         self._plugins_loaded = False
 
@@ -93,7 +97,7 @@ class SerializerRegistry:
         """
         if serializer == "raw":
             return raw_encode(data)
-        if not serializer and isinstance(data, _AS_IS):
+        if not serializer and type(data) is not dict and isinstance(data, _AS_IS):
             return ("text/plain", "utf-8", utf8(data)) if isinstance(data, str) else raw_encode(data)
         chosen = self._by_name.get(serializer or DEFAULT_SERIALIZER) or self._named(serializer or DEFAULT_SERIALIZER)
         try:
@@ -120,12 +124,9 @@ class SerializerRegistry:
         Raises :class:`~kombu.exceptions.ContentDisallowed` for what is not accepted and
         :class:`~kombu.exceptions.DecodeError` for what is not what its content type promises.
         """
-        known = self._by_type.get(content_type or "")
-        if known is not None and known.reads_utf8 and content_encoding == "utf-8" and data is not None:
-            # the way of nearly every message: each step of the long way would be noticed
-            listed = self._enabled if accept is None else accept
-            if not isinstance(listed, str) and content_type in listed:
-                return known.decode(data)
+        decode = self._quick.get(content_type) if content_encoding == "utf-8" and data is not None else None
+        if decode and (accept is None or (not isinstance(accept, str) and content_type in accept)):
+            return decode(data)  # the way of nearly every message: each step of the long way would be noticed
         if data is None:
             return None
         kind = media_type(content_type)
@@ -168,14 +169,17 @@ class SerializerRegistry:
         if self._by_type.get(gone.content_type) == gone:
             del self._by_type[gone.content_type]
             self._enabled.discard(gone.content_type)
+            self._choose_quick()
 
     def enable(self, name: str) -> None:
         """Decode this serializer (a name or a content type) wherever no accept list says otherwise."""
         self._enabled.add(self._content_type(name))
+        self._choose_quick()
 
     def disable(self, name: str) -> None:
         """Decode this serializer (a name or a content type) only where an accept list has it."""
         self._enabled.discard(self._content_type(name))
+        self._choose_quick()
 
     def accepted_types(self, names: Iterable[str]) -> frozenset[str]:
         """The content types of an accept list, which has names or content types.
@@ -199,6 +203,12 @@ class SerializerRegistry:
             raise ValueError(f"{serializer.content_type} passes as it is; use a content type of your own")
         self._by_name[serializer.name] = serializer
         self._by_type[serializer.content_type] = serializer
+        self._choose_quick()
+
+    def _choose_quick(self) -> None:
+        with self._choosing:  # so that of two threads the later one has seen what the other has changed
+            enabled = [each for kind, each in list(self._by_type.items()) if kind in self._enabled]
+            self._quick = {each.content_type: each.decode for each in enabled if each.reads_utf8}
 
     def _named(self, name: str) -> Serializer:
         if name not in self._by_name:

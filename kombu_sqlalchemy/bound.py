@@ -49,6 +49,10 @@ class BoundDatabase(AnyDatabase):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
+        """A savepoint. Python's driver of SQLite begins no transaction for one, so that its end would commit."""
+        driver: Any = self._connection.connection.dbapi_connection
+        if self.dialect.one_writer and not driver.in_transaction:
+            self._connection.exec_driver_sql("BEGIN IMMEDIATE")
         with self._connection.begin_nested():
             yield
 

@@ -15,6 +15,7 @@ from kombu.exceptions import (
     KombuError,
     MessageReturned,
     NotFound,
+    NotSupported,
     OperationalError,
     PreconditionFailed,
 )
@@ -279,3 +280,12 @@ def test_a_producer_declares_its_exchange(name: str) -> None:
 
     play(scene())
     assert counts(name).ready == 1
+
+
+def test_a_transaction_of_the_callers_is_refused_since_it_belongs_to_one_thread(name: str) -> None:
+    async def main() -> None:
+        async with aio.Connection(f"memory://{name}") as connection:
+            with pytest.raises(NotSupported, match="belongs to one thread"):
+                await connection.Producer().publish(1, "orders", within="default")
+
+    asyncio.run(main())

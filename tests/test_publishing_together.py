@@ -64,7 +64,7 @@ def line_up(
     leader = pool.submit(producer.publish, "leader")
     assert held.entered.wait(PATIENCE)
     followers = [pool.submit(publish, number) for number in range(threads)]
-    waiting = producer.channel.connection.publisher._waiting  # type: ignore[attr-defined]
+    waiting = producer.channel.connection.publisher._together._waiting  # type: ignore[attr-defined]
     while len(waiting) < threads:
         assert not any(follower.done() for follower in followers)
     return leader, followers

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from kombu.aio.jobs import Publishing, copies
-from kombu.exceptions import KombuError, OperationalError
+from kombu.exceptions import KombuError, OperationalError, PublishUncertain
 from kombu.transport.base import Channel
 
 
@@ -46,7 +46,7 @@ def _declared(job: Publishing) -> Channel:
 def _send(channel: Channel, jobs: Sequence[Publishing]) -> None:
     try:
         channel.publish_batch([each for job in jobs for each in job.order.publications], _patience(jobs))
-    except OperationalError as error:
+    except (OperationalError, PublishUncertain) as error:
         _fail(jobs, error)
     except KombuError as error:  # one is refused: nothing of the batch is stored
         if len(jobs) == 1:

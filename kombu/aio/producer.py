@@ -14,7 +14,7 @@ from kombu.aio.jobs import Order
 from kombu.aio.retrying import retry
 from kombu.aio.signatures import takes_what
 from kombu.entity import Exchange, Queue
-from kombu.exceptions import MessageReturned
+from kombu.exceptions import MessageReturned, NotSupported
 from kombu.retry import RetryPolicy
 from kombu.transport.base import Publication
 
@@ -182,6 +182,12 @@ class Recorder(producer.Producer):
             self._told.order = Order(self, publications, wanted, retry, retry_policy, timeout, confirm_timeout)
 
     def _send_once(
-        self, publications: Sequence[Publication], declare: Iterable[Exchange | Queue] | None, timeout: float | None
+        self,
+        publications: Sequence[Publication],
+        declare: Iterable[Exchange | Queue] | None,
+        timeout: float | None,
+        within: object | None = None,
     ) -> None:
+        if within is not None:
+            raise NotSupported("publish(within=…) in kombu.aio: a transaction belongs to one thread, publish there")
         self._send(publications, declare, confirm_timeout=timeout)

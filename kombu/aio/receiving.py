@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from math import inf
 
 from kombu.aio.jobs import Outbox
 from kombu.aio.subscription import Subscription
@@ -30,7 +31,7 @@ class Receiver:
         self._outbox = outbox
         self._subscriptions: list[Subscription] = []
         self._paused_until = 0.0
-        self._drained_at = 0.0
+        self._drained_at = -inf
         self._beats_every = connection.heartbeat / _RATE
         self._beats_at = 0.0
 

@@ -24,16 +24,20 @@ def version(d: Dialect) -> str:
 
 
 @lru_cache
-def put_one(d: Dialect, room: bool) -> str:
-    """:func:`put` for one row, at half its cost. Parameters: priority, delay twice, time to live, head, body; queue;
-    version twice."""
+def put_alike(d: Dialect, rows: int, room: bool) -> str:
+    """:func:`put` for rows that differ in head and body only, at half its cost. Parameters: priority, delay twice, time
+    to live; for each row head and body; queue; version twice."""
     takes = "" if room else " AND NOT q.refuses"
+    if rows == 1:
+        content, source, order = f"{d.text}, {d.binary}", "", ""
+    else:
+        content, source, order = "item.head, item.body", f", ({_contents(d, rows)}) AS item", " ORDER BY item.place"
     return (
-        f"INSERT INTO {d.table('message')} (queue_id, priority, available_at, due_at, stored_at, expires_at,"
-        " delivery_count, head, body)"
-        f" SELECT q.id, {d.integer}, {d.now} + {d.integer}, {d.now} + {d.integer}, {d.now}, {d.now} + {d.integer},"
-        f" 0, {d.text}, {d.binary} FROM {d.table('queue')} q WHERE q.name = %s{takes}"
-        f" AND ({d.integer} IS NULL OR {_version(d)} = {d.integer})"
+        f"INSERT INTO {d.table('message')} (priority, available_at, due_at, stored_at, expires_at, delivery_count,"
+        " queue_id, head, body)"
+        f" SELECT {d.integer}, {d.now} + {d.integer}, {d.now} + {d.integer}, {d.now}, {d.now} + {d.integer}, 0,"
+        f" q.id, {content} FROM {d.table('queue')} q{source} WHERE q.name = %s{takes}"
+        f" AND ({d.integer} IS NULL OR {_version(d)} = {d.integer}){order}"
     )
 
 
@@ -229,6 +233,12 @@ def _items(d: Dialect, rows: int) -> str:
         row = f"({', '.join(casts.values())})"
         return f"VALUES {', '.join([row] * rows)}"
     return " UNION ALL ".join([f"SELECT {', '.join(casts.values())}"] * rows)
+
+
+def _contents(d: Dialect, rows: int) -> str:
+    """The place of each row, its head and its body; the first row names and types the columns."""
+    first = f"SELECT 0 AS place, {d.text} AS head, {d.binary} AS body"
+    return " UNION ALL ".join([first, *(f"SELECT {place}, %s, {d.binary}" for place in range(1, rows))])
 
 
 def _columns(d: Dialect) -> str:

@@ -212,19 +212,20 @@ class SQLStore(SQLLimits):
 
     def _put_batch(self, items: Sequence[tuple[str, Envelope]], version: int | None, room: bool) -> None:
         d = self.database.dialect
-        if len(items) == 1:
-            [(queue, (head, body, priority, delay, ttl))] = items
+        queue, (_, _, priority, delay, ttl) = items[0]
+        if len(items) == 1 or all(to == queue and each[2:] == (priority, delay, ttl) for to, each in items):
+            statement = messages_sql.put_alike(d, len(items), room)
             wait = micro(delay)
-            values = (priority, wait, wait, None if ttl is None else micro(ttl), head, body, queue, version, version)
-            if self._run(messages_sql.put_one(d, room), values) != 1:
-                raise TopologyMoved
-            return
-        queues = {queue for queue, _ in items}
-        parameters: list[Any] = []
-        for place, (queue, (head, body, priority, delay, ttl)) in enumerate(items):
-            parameters += (place, queue, priority, micro(delay), None if ttl is None else micro(ttl), head, body)
-        parameters += [version, version, *queues, len(queues)]
-        if self._run(messages_sql.put(d, len(items), len(queues), room), parameters) != len(items):
+            contents = [part for _, (head, body, *_) in items for part in (head, body)]
+            parameters: list[Any] = [priority, wait, wait, _maybe_micro(ttl), *contents, queue, version, version]
+        else:
+            queues = {queue for queue, _ in items}
+            statement = messages_sql.put(d, len(items), len(queues), room)
+            parameters = []
+            for place, (queue, (head, body, priority, delay, ttl)) in enumerate(items):
+                parameters += (place, queue, priority, micro(delay), _maybe_micro(ttl), head, body)
+            parameters += [version, version, *queues, len(queues)]
+        if self._run(statement, parameters) != len(items):
             raise TopologyMoved
 
     def _settle(self, group: list[Outcome]) -> set[Lease]:
@@ -258,6 +259,10 @@ class SQLStore(SQLLimits):
         parameters = [each for queue, highest in levels.items() for p in range(highest + 1) for each in (queue, p)]
         rows = self._fetch(messages_sql.next_due(self.database.dialect, tuple(levels.values())), parameters)
         return None if rows[0][0] is None else int(rows[0][0]) / 1e6
+
+
+def _maybe_micro(seconds: float | None) -> int | None:
+    return None if seconds is None else micro(seconds)
 
 
 def _alike(outcome: Outcome) -> tuple[object, ...]:

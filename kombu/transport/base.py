@@ -183,8 +183,13 @@ class Channel(Protocol):
         Raises ``TimeoutError`` when that takes more than ``timeout`` seconds: the message may be stored or not.
         """
 
-    def publish_batch(self, publications: Sequence[Publication], timeout: float | None = None) -> None:
-        """The same for many at once: stored together where the broker can; a ``ChannelError`` means that none is."""
+    def publish_batch(
+        self, publications: Sequence[Publication], timeout: float | None = None, *, within: object | None = None
+    ) -> None:
+        """The same for many at once: stored together where the broker can; a ``ChannelError`` means that none is.
+
+        ``within``: as part of the caller's open transaction there; :class:`NotSupported` where there is no such thing.
+        """
 
     def basic_consume(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import DatabaseError, InterfaceError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from kombu.exceptions import ConnectionError, KombuError
 from kombu.sql import errors
@@ -18,20 +19,28 @@ def translated(alias: str, before: bool = False) -> Iterator[None]:
     Outside a transaction a broken connection is closed, so that the next use opens a new one. ``before``: nothing was
     asked of the database yet, so that nothing of it can have been done.
     """
+    began_with = connections[alias].connection
     try:
         yield
     except (DatabaseError, InterfaceError) as exc:
-        connection = connections[alias]
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
-        raise _explained(alias, exc, before) from exc
+        raise _explained(alias, exc, _lost(connections[alias], began_with), before) from exc
 
 
-def _explained(alias: str, exc: Exception, before: bool) -> KombuError:
+def _lost(connection: BaseDatabaseWrapper, began_with: object) -> bool:
+    """Where a transaction could not end, Django may have gone on to a new connection."""
+    if connection.connection is None or began_with not in (None, connection.connection):
+        return True
+    if connection.in_atomic_block or connection.is_usable():
+        return False
+    connection.close()
+    return True
+
+
+def _explained(alias: str, exc: Exception, lost: bool, before: bool) -> KombuError:
     explained = errors.explained(
         f"database {alias!r}",
         exc.__cause__ or exc,
-        lost=connections[alias].connection is None,
+        lost=lost,
         migrate=f"run manage.py migrate --database {alias} kombu_django",
     )
     if before and isinstance(explained, ConnectionError):

@@ -10,17 +10,17 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
-from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import count, islice
+from operator import itemgetter
 
 from kombu.transport.memory.users import Users
 from kombu.transport.virtual.store import Counts, Delivery, Envelope, Lease, MessageId, QueueSpec
 
 _ids = count(1)
-_new_lease = partial(tuple.__new__, Lease)
-_new_delivery = partial(tuple.__new__, Delivery)
-"""``_make`` without a step in Python: two for every message."""
+_new = tuple.__new__
+"""Makes a named tuple without a step in Python: two for every message."""
+_id = itemgetter(0)
 _NEVER = math.inf
 
 _Message = tuple[int, str, bytes, int, float, float, float, int]
@@ -126,11 +126,13 @@ class Queue:
         claim = self._claims.get(lease[2])
         return claim is not None and lease[1] in claim.messages
 
-    def remove(self, lease: Lease) -> _Message:
-        """Take a message out by its lease, which is good."""
+    def remove(self, lease: Lease) -> _Message | None:
+        """Take a message out by its lease; None where that is not the message's latest."""
         _, id, token = lease
-        claim = self._claims[token]
-        message = claim.messages.pop(id)
+        claim = self._claims.get(token)
+        message = None if claim is None else claim.messages.pop(id, None)
+        if claim is None or message is None:
+            return None
         if not claim.messages:
             del self._claims[token]
         if self._lapsed and self._lapsed.pop(message[0], None) is not None:
@@ -140,13 +142,17 @@ class Queue:
             self._leased -= 1
         return message
 
-    def release(self, lease: Lease, now: float, delay: float, counted: bool) -> None:
+    def release(self, lease: Lease, now: float, delay: float, counted: bool) -> bool:
+        """False where the lease is not the message's latest."""
         message = self.remove(lease)
+        if message is None:
+            return False
         if counted:
             message = _counted(message)
         if delay:
             message = (*message[:5], now + delay, *message[6:])
         self._wait_out(message, now)
+        return True
 
     def extend(self, lease: Lease, now: float, seconds: float) -> bool:
         if not self.holds(lease):
@@ -298,16 +304,15 @@ class Queue:
             claim = self._claims[token] = _Claim(now + seconds)
             self._note_lapse(claim.until, token)
         self._leased += len(taken)
-        messages, name, deliveries = claim.messages, self.spec.name, []
-        for message in taken:
-            id, head, body, priority, stored_at, _, expires_at, delivered = message
-            if self._lapsed:
-                self._forget_lapsed(id)
-            messages[id] = message
-            lease = _new_lease((name, id, token))
-            age = now - stored_at
-            deliveries.append(_new_delivery((lease, head, body, priority, delivered + 1, expires_at <= now, age)))
-        return deliveries
+        if self._lapsed:
+            for message in taken:
+                self._forget_lapsed(message[0])
+        claim.messages.update(zip(map(_id, taken), taken, strict=True))
+        name = self.spec.name
+        return [
+            _new(Delivery, (_new(Lease, (name, id, token)), head, body, priority, n + 1, end <= now, now - stored_at))
+            for id, head, body, priority, stored_at, _, end, n in taken
+        ]
 
     def _delivery(self, message: _Message, now: float, token: MessageId) -> Delivery:
         id, head, body, priority, stored_at, _, expires_at, delivered = message

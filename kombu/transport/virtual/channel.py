@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Self
 
@@ -21,7 +20,7 @@ from kombu.message import Message, State
 from kombu.transport.base import Arguments, CancelCallback, Content, MessageCallback, Publication, QueueDeclared
 from kombu.transport.virtual import declaring
 from kombu.transport.virtual.drain import Flow, Subscription
-from kombu.transport.virtual.head import decode_head
+from kombu.transport.virtual.received import Received, Receiver
 from kombu.transport.virtual.store import Bindable, Counts, Delivery, Done, Outcome, QueueSpec, Release, User
 from kombu.transport.virtual.topology import BindingSpec, ExchangeSpec, Topology
 from kombu.utils.uuid import uuid
@@ -30,11 +29,8 @@ if TYPE_CHECKING:
     from kombu.transport.virtual.connection import VirtualConnection
 
 
-_done = partial(tuple.__new__, Done)
-"""``Done``, without a step in Python."""
-
-_Unsettled = tuple[Delivery, Message, set[int]]
-"""A delivery that a consumer holds, the message made of it, and the tags of all that the consumer holds."""
+_new = tuple.__new__
+"""Makes a named tuple without a step in Python: one for every message."""
 
 
 class Channel:
@@ -46,7 +42,7 @@ class Channel:
         self.is_open = True
         self._tags = count(1)
         self._consumers: dict[str, Subscription] = {}
-        self._unsettled: dict[int, _Unsettled] = {}
+        self._unsettled: dict[int, Received] = {}
         self._within: set[int] = set()
         self._prefetch = connection.prefetch
         self._flow = Flow(unsettled=self._unsettled)
@@ -194,10 +190,15 @@ class Channel:
     ) -> None:
         self.publish_batch([Publication(content, exchange, routing_key, mandatory, delay)], timeout)
 
-    def publish_batch(self, publications: Sequence[Publication], timeout: float | None = None) -> None:
+    def publish_batch(
+        self, publications: Sequence[Publication], timeout: float | None = None, *, within: object | None = None
+    ) -> None:
         if not self.is_open:
             self._open()
-        self.connection.publisher.publish(publications, timeout)
+        if within is None:
+            self.connection.publisher.publish(publications, timeout)
+        else:
+            self.connection.publisher.publish_within(publications, within)
 
     def basic_consume(
         self,
@@ -217,14 +218,14 @@ class Channel:
             raise PreconditionFailed(f"a consumer tag has {declaring.MAX_NAME} characters at most, not {len(tag)}")
         if tag in self._consumers:
             raise ChannelError(f"consumer tag {tag!r} is in use on this channel")
-        held: set[int] = set()
+        receiver = Receiver(self, tag, no_ack)
 
         def hand(delivery: Delivery) -> None:
-            callback(self._deliver(delivery, tag, held, no_ack))
+            callback(self._deliver(delivery, receiver))
 
         user = User(queue, f"{self.connection.id}/{id(self):x}/{tag}")
         self.connection.ledger.attend(user)
-        subscription = Subscription(user, tag, hand, self._prefetch, held, self._flow, on_cancel)
+        subscription = Subscription(user, tag, hand, self._prefetch, receiver.held, self._flow, on_cancel)
         self._consumers[tag] = subscription
         self.connection.drain.subscribe(subscription, spec)
         return tag
@@ -253,7 +254,7 @@ class Channel:
                 ledger.settle(Release(deliveries[0].lease, counted=False))
                 raise
             if refusal is None:
-                return self._deliver(deliveries[0], "", set(), no_ack)
+                return self._deliver(deliveries[0], Receiver(self, "", no_ack))
             ledger.settle(refusal)
 
     def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False) -> None:
@@ -280,9 +281,9 @@ class Channel:
             self.connection.drain.give_back()
 
     def basic_ack(self, delivery_tag: int | str, multiple: bool = False, *, within: object | None = None) -> None:
-        tag = int(delivery_tag)
+        tag = delivery_tag if type(delivery_tag) is int else int(delivery_tag)
         if within is None and not multiple and not self._within:
-            self.connection.ledger.settle(_done((self._settled(tag, "acknowledged").lease,)))
+            self.connection.ledger.settle(_new(Done, (self._settled(tag, "acknowledged")[0],)))
             return
         if tag not in self._unsettled:
             raise self._unknown(tag)
@@ -308,7 +309,7 @@ class Channel:
         tag = int(delivery_tag)
         if tag not in self._unsettled:
             raise self._unknown(tag)
-        delivery = self._unsettled[tag][0]
+        delivery = self._unsettled[tag].delivery
         if requeue:
             outcome: Outcome = Release(delivery.lease, delay, counted)
         else:
@@ -375,26 +376,14 @@ class Channel:
         self.connection.topology_store.unbind(binding)
         self.connection.tidy(topology)
 
-    def _deliver(self, delivery: Delivery, consumer_tag: str, held: set[int], no_ack: bool) -> Message:
+    def _deliver(self, delivery: Delivery, receiver: Receiver) -> Message:
         tag = next(self._tags)
-        lease, text, body, _, deliveries, _, _ = delivery
-        exchange, routing_key, content_type, content_encoding, headers, properties = decode_head(text)
-        delivery_info = {
-            "consumer_tag": consumer_tag,
-            "exchange": exchange,
-            "routing_key": routing_key,
-            "queue": lease[0],
-            "redelivered": deliveries > 1,
-            "delivery_count": deliveries,
-        }
-        message = Message(
-            body, tag, content_type, content_encoding, delivery_info, properties, headers, None, None, self, no_ack
-        )
-        if no_ack:
-            self.connection.ledger.settle(Done(lease))
+        message = Received(receiver, delivery, tag)
+        if receiver.no_ack:
+            self.connection.ledger.settle(Done(delivery.lease))
         else:
-            self._unsettled[tag] = (delivery, message, held)
-            held.add(tag)
+            self._unsettled[tag] = message
+            receiver.held.add(tag)
         return message
 
     def _done(self, tag: int) -> None:
@@ -406,15 +395,14 @@ class Channel:
             self.connection.ledger.settle(Done(lease))
 
     def _settled(self, tag: int, state: State) -> Delivery:
-        unsettled = self._unsettled.pop(tag, None)
-        if unsettled is None:
+        message = self._unsettled.pop(tag, None)
+        if message is None:
             raise self._unknown(tag)
-        delivery, message, held = unsettled
         message.state = state
-        held.discard(tag)
+        message.receiver.held.discard(tag)
         if self.connection.drain.full:
             self.connection.drain.stir()
-        return delivery
+        return message.delivery
 
     def _up_to(self, tag: int) -> list[int]:
         return [each for each in self._unsettled if each <= tag]
@@ -427,7 +415,7 @@ class Channel:
         if not isinstance(store, Bindable):
             name = store.capabilities.name
             raise NotSupported(f"ack(within=…): transport {name!r} has no transactions of the caller's")
-        leases = [self._unsettled[tag][0].lease for tag in tags]
+        leases = [self._unsettled[tag].delivery.lease for tag in tags]
         answers = store.within(connection).settle([Done(lease) for lease in leases])
         for tag, lease, answer in zip(tags, leases, answers, strict=True):
             if not answer:

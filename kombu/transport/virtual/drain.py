@@ -82,7 +82,8 @@ class _Line:
     def next_consumer(self) -> Subscription | None:
         consumers = self.consumers
         if len(consumers) == 1 and not self.single:
-            return consumers[0] if consumers[0].free() > 0 else None
+            consumer = consumers[0]
+            return consumer if consumer.free() > 0 else None
         for _ in range(len(consumers)):
             consumers.rotate(-1)
             consumer = consumers[-1]
@@ -190,13 +191,12 @@ class Drain:
 
     def _hand_one(self) -> bool:
         turns, held = self._turns, self._ledger.held
-        for _ in range(len(turns)):
-            line = turns[0]
-            if len(turns) > 1:
-                turns.rotate(-1)
+        for line in turns:
             while line.waiting and (consumer := line.next_consumer()) is not None:
                 delivery = line.waiting.popleft()
                 if delivery[0] in held:
+                    if turns[-1] is not line:
+                        turns.rotate(-1 - turns.index(line))
                     consumer.hand(delivery)
                     return True
         return False
@@ -248,20 +248,27 @@ class Drain:
 
     def _sort(self) -> bool:
         """Refuse what was claimed, or let it wait for its consumer; what an error leaves is sorted the next time."""
-        claimed = self._claimed
+        claimed, lines = self._claimed, self._lines
         sorted_any = bool(claimed)
         while claimed:
             delivery = claimed[0]
-            line = self._lines.get(delivery.lease.queue)
-            refusal = self._refused(delivery) if delivery.expired or line is None or line.may_refuse else None
-            claimed.popleft()
-            if refusal is not None:
-                self._ledger.settle(refusal)
-            elif line is None:
-                self._ledger.settle(Release(delivery.lease, counted=False))
+            line = lines.get(delivery[0][0])
+            if line is None or line.may_refuse or delivery[5]:
+                self._sort_out(line)
             else:
-                line.waiting.append(delivery)
+                line.waiting.append(claimed.popleft())
         return sorted_any
+
+    def _sort_out(self, line: _Line | None) -> None:
+        """The first that was claimed, which may have to be refused or has nobody to wait for."""
+        refusal = self._refused(self._claimed[0])
+        delivery = self._claimed.popleft()
+        if refusal is not None:
+            self._ledger.settle(refusal)
+        elif line is None:
+            self._ledger.settle(Release(delivery.lease, counted=False))
+        else:
+            line.waiting.append(delivery)
 
     def _refused(self, delivery: Delivery) -> Outcome | None:
         """An error of the store is raised, to be tried again; any other sets only this message aside for a while."""

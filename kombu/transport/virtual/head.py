@@ -7,7 +7,6 @@ ways, since JSON for every head would be a good part of all the work.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from operator import itemgetter
 from types import NoneType
 from typing import Any, NamedTuple, TypeVar
@@ -19,10 +18,7 @@ _TEXT = (str, NoneType)
 _HEADERS = '"headers":'
 """What is not in a head that has AMQP's own properties only, which are text and small numbers."""
 _usual = itemgetter("content_type", "content_encoding", "delivery_mode", "message_id")
-_ID = 36
-"""Characters of a message id that is a UUID."""
 _END = '"}}'
-_TAIL = _ID + len(_END)
 _MOST_REMEMBERED = 1000
 
 
@@ -37,8 +33,6 @@ class Head(NamedTuple):
     properties: dict[str, Any]
 
 
-_head = partial(tuple.__new__, Head)
-"""``Head._make``, without a step in Python."""
 _beginnings: dict[tuple[object, ...], str] = {}
 _heads: dict[str, Head] = {}
 
@@ -58,17 +52,26 @@ def encode_head(exchange: str, routing_key: str, properties: Mapping[str, object
 
 def decode_head(head: str) -> Head:
     """Never raises: a head that others wrote in another form gives a message without properties."""
-    known = _heads.get(head[:-_TAIL])
+    known = remembered(head)
     if known is not None:
-        message_id = head[-_TAIL : -len(_END)]
-        if '"' not in message_id and "\\" not in message_id and head.endswith(_END):
-            exchange, routing_key, content_type, content_encoding, _, properties = known
-            properties = {**properties, "message_id": message_id}
-            return _head((exchange, routing_key, content_type, content_encoding, {}, properties))
+        exchange, routing_key, content_type, content_encoding, _, _ = known
+        return Head(exchange, routing_key, content_type, content_encoding, {}, properties_of(head, known))
     found = _decode(head)
     if not found.headers and _is_usual(head, found):
-        _remember(_heads, head[:-_TAIL], found._replace(properties=dict(found.properties)))
+        _remember(_heads, head.rsplit('"', 2)[0], found._replace(properties=dict(found.properties)))
     return found
+
+
+def remembered(head: str) -> Head | None:
+    """Of a usual head all but the message id, to be looked at only; None where it has to be decoded."""
+    parts = head.rsplit('"', 2)
+    known = _heads.get(parts[0])
+    return known if known is not None and parts[2] == "}}" and "\\" not in parts[1] else None
+
+
+def properties_of(head: str, known: Head) -> dict[str, Any]:
+    """Its own, of a head that is remembered."""
+    return {**known.properties, "message_id": head.rsplit('"', 2)[1]}
 
 
 def _encode(exchange: str, routing_key: str, properties: Mapping[str, object]) -> str:
@@ -123,15 +126,8 @@ def _is_usual(head: str, found: Head) -> bool:
 
 
 def _is_written_as_it_is(message_id: Any) -> bool:
-    """Whether it is as long as a UUID, and JSON has no escapes for it."""
-    return (
-        type(message_id) is str
-        and len(message_id) == _ID
-        and message_id.isascii()
-        and message_id.isprintable()
-        and '"' not in message_id
-        and "\\" not in message_id
-    )
+    """Whether it is text that JSON has no escapes for."""
+    return type(message_id) is str and message_id.isprintable() and '"' not in message_id and "\\" not in message_id
 
 
 _K = TypeVar("_K")

@@ -1,21 +1,14 @@
-"""From a publication to stored messages: route, seal in envelopes, put as one batch.
-
-Where several threads publish at once through one connection, one of them puts for all: a group commit. Each still
-returns only when its own messages are stored, and gets only its own refusal.
-"""
+"""From a publication to stored messages: route, seal in envelopes, put as one batch."""
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from kombu.exceptions import (
     ChannelError,
-    KombuError,
     MessageReturned,
     NotFound,
+    NotSupported,
     OperationalError,
     PreconditionFailed,
     PublishRefused,
@@ -25,18 +18,14 @@ from kombu.transport.virtual.declaring import MAX_NAME, check_delay
 from kombu.transport.virtual.head import encode_head
 from kombu.transport.virtual.routing import Router, Target
 from kombu.transport.virtual.store import Bindable, Capabilities, Envelope, QueueFull, Store, TopologyMoved
+from kombu.transport.virtual.together import Together
+from kombu.transport.virtual.topology import Topology, TopologyStore
+
+_new = tuple.__new__
+"""Makes a named tuple without a step in Python: one for every message."""
 
 _ATTEMPTS = 20
 """How often a batch is routed again because the topology moved meanwhile."""
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """What a thread wants to publish while another one is at it."""
-
-    publications: Sequence[Publication]
-    done: bool = False
-    error: Exception | None = None
 
 
 class Publisher:
@@ -60,8 +49,7 @@ class Publisher:
         self._router = router
         self._reroute = reroute
         self._trim = trim
-        self._turn = threading.Lock()
-        self._waiting: deque[_Waiting] = deque()
+        self._together = Together(self._publish)
 
     def publish(self, publications: Sequence[Publication], timeout: float | None = None) -> None:
         """Stored in every queue they are routed to when this returns, or it raises.
@@ -73,80 +61,40 @@ class Publisher:
         """
         if self._bindable is not None and self._bindable.in_transaction:
             self._publish(publications)
-        elif self._turn.acquire(blocking=False):
-            try:
-                self._publish(publications)
-            finally:
-                self._turn.release()
         else:
-            self._publish_with_others(publications, -1 if timeout is None else timeout)
+            self._together.publish(publications, timeout)
 
-    def _publish_with_others(self, publications: Sequence[Publication], timeout: float) -> None:
-        """Line up; whoever gets the turn first publishes for all who are in line by then."""
-        mine = _Waiting(publications)
-        self._waiting.append(mine)
-        if not self._turn.acquire(timeout=timeout):
-            self._give_up(mine, timeout)
-            return
-        try:
-            if not mine.done:
-                self._publish_all([self._waiting.popleft() for _ in range(len(self._waiting))])
-        finally:
-            self._turn.release()
-        if mine.error is not None:
-            raise mine.error
+    def publish_within(self, publications: Sequence[Publication], connection: object) -> None:
+        """The same as part of the caller's open transaction: stored when that commits.
 
-    def _give_up(self, mine: _Waiting, timeout: float) -> None:
-        """Leave the line. Who is taken already waits for the answer, which the one at it is about to have."""
-        try:
-            self._waiting.remove(mine)
-        except ValueError:
-            with self._turn:
-                if mine.error is not None:
-                    raise mine.error from None
-        else:
-            raise TimeoutError(f"not published within {timeout} seconds: other threads were publishing")
-
-    def _publish_all(self, group: Sequence[_Waiting]) -> None:
-        try:
-            self._publish([publication for each in group for publication in each.publications])
-        except KombuError as error:
-            together = isinstance(error, OperationalError)
-            for each in group:
-                each.error = _copy(error) if together else self._refusal(each)
-                each.done = True
-        except BaseException as error:
-            for each in group:
-                each.error = OperationalError(f"the thread that published for this one failed: {error!r}")
-                each.done = True
-            raise
-        for each in group:
-            each.done = True
-
-    def _refusal(self, each: _Waiting) -> Exception | None:
-        """Publish one's own alone, and say what is wrong with it."""
-        try:
-            self._publish(each.publications)
-        except KombuError as error:
-            return error
-        return None
+        Raises :class:`NotSupported` where the store has no such, or ``connection`` is not one of its database.
+        """
+        if self._bindable is None:
+            raise NotSupported(f"publish(within=…): transport {self._can.name!r} has no transactions of the caller's")
+        store = self._bindable.within(connection)
+        self._put(publications, store, self._router(), lambda: Router(_topology_of(store)))
 
     def _publish(self, publications: Sequence[Publication]) -> None:
-        router = self._router()
+        router, items = self._put(publications, self._store, self._router(), self._reroute)
+        if router.limited:
+            self._trim([queue for queue, _ in items if queue in router.limited])
+
+    def _put(
+        self, publications: Sequence[Publication], store: Store, router: Router, reroute: Callable[[], Router]
+    ) -> tuple[Router, list[tuple[str, Envelope]]]:
+        """Answers what was put, and how it was routed."""
         for _ in range(_ATTEMPTS):
             items, refusal = self._items(publications, router)
             try:
-                self._store.put(items, router.topology.version)
+                store.put(items, router.topology.version)
             except TopologyMoved:
-                router = self._reroute()
+                router = reroute()
                 continue
             except QueueFull as full:
                 raise PublishRefused(f"queue {full.queue!r} is full and refuses messages (x-overflow)") from full
             if refusal is not None:
                 raise refusal
-            if router.limited:
-                self._trim([queue for queue, _ in items if queue in router.limited])
-            return
+            return router, items
         raise OperationalError(f"exchanges and bindings kept changing: not published after {_ATTEMPTS} attempts")
 
     def _items(
@@ -172,15 +120,13 @@ class Publisher:
                 if max_priority or "expiration" in properties:
                     items.append((queue, envelope(publication, head, target)))
                 else:
-                    items.append((queue, Envelope(head, body, 0, delay, ttl)))
+                    items.append((queue, _new(Envelope, (head, body, 0, delay, ttl))))
         return items, None
 
 
-def _copy(error: KombuError) -> KombuError:
-    """Of one error for several threads: each raises its own."""
-    copied = type(error)(*error.args)
-    copied.__cause__ = error
-    return copied
+def _topology_of(store: Store) -> Topology:
+    assert isinstance(store, TopologyStore)  # noqa: S101
+    return store.topology()
 
 
 def envelope(publication: Publication, head: str, target: Target) -> Envelope:

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
+from operator import itemgetter
 from typing import TypeVar
 
 from kombu.exceptions import KombuError
@@ -33,6 +34,8 @@ from kombu.transport.virtual.store import (
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+_lease = itemgetter(0)
+"""What every delivery and every outcome begins with."""
 
 _RETRY = 0.5
 """Seconds until the keeper tries again what the store refused."""
@@ -64,7 +67,7 @@ class Ledger:
     def hold(self, deliveries: Iterable[Delivery]) -> None:
         """Renew these leases from now on, until they are settled or lost."""
         with self._state:
-            self.held.update([delivery[0] for delivery in deliveries])
+            self.held.update(map(_lease, deliveries))
         self._keeper.wake_to_renew()
 
     def attend(self, user: User) -> None:
@@ -137,7 +140,7 @@ class Ledger:
                     lease = outcome.lease
                     logger.warning("lost before settling: message %s of queue %r", lease.id, lease.queue)
         with self._state:
-            self.held.difference_update([outcome[0] for outcome in batch])
+            self.held.difference_update(map(_lease, batch))
 
     def _move(self, move: Move) -> bool:
         """Where the new place is gone or full the message stays, to be moved by the topology as it is then."""
@@ -227,7 +230,7 @@ def _expected(exc: Exception) -> bool:
 
 def _writable(owed: list[Outcome], size: int) -> Iterator[list[Outcome]]:
     """In their order: each move by itself, so that one which fails takes nothing with it; the others in batches."""
-    if not any(type(outcome) is Move for outcome in owed):
+    if Move not in map(type, owed):
         yield from _batches(owed, size)
         return
     for moves, group in groupby(owed, key=lambda outcome: isinstance(outcome, Move)):

@@ -20,7 +20,7 @@ def encode(obj: object) -> bytes:
     Its bytes keep 4 KiB of memory each, however short they are; a copy keeps what it needs.
     """
     try:
-        return memoryview(_write(obj if is_plain(obj) else plain(obj))).tobytes()
+        return b"".join((_write(obj if is_plain(obj) else plain(obj)), b""))
     except RecursionError as exc:
         raise EncodeError("nested too deeply for JSON") from exc
     except TypeError:

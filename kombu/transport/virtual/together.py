@@ -1,0 +1,130 @@
+"""Group commit: of threads that publish at the same time, one publishes for all who are in line by then.
+
+Each returns only when its own messages are stored, and hears only of its own refusal. Who has been published for goes
+on at once: the turn is handed to one who still waits, and nobody else is woken for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from kombu.exceptions import KombuError, OperationalError, PublishUncertain
+from kombu.transport.base import Publication
+
+_Publish = Callable[[Sequence[Publication]], None]
+
+
+class _Waiting:
+    """What a thread wants to publish while another one is at it. ``gate`` opens when that is done, or when it is this
+    thread's turn (``leads``)."""
+
+    __slots__ = ("error", "gate", "leads", "publications")
+
+    def __init__(self, publications: Sequence[Publication]) -> None:
+        self.publications = publications
+        self.gate = threading.Lock()
+        self.gate.acquire()
+        self.leads = False
+        self.error: BaseException | None = None
+
+
+class Together:
+    """``publish`` stores a batch as a whole or raises."""
+
+    def __init__(self, publish: _Publish) -> None:
+        self._publish = publish
+        self._turn = threading.Lock()
+        self._line = threading.Lock()
+        self._waiting: deque[_Waiting] = deque()
+
+    def publish(self, publications: Sequence[Publication], timeout: float | None = None) -> None:
+        """Raises what publishing these raises, and ``TimeoutError`` when the others' turn lasts longer than
+        ``timeout`` seconds; nothing is stored then."""
+        if self._turn.acquire(blocking=False):
+            try:
+                self._publish(publications)
+            finally:
+                self._hand_over()
+        else:
+            self._publish_with_others(publications, -1 if timeout is None else timeout)
+
+    def _publish_with_others(self, publications: Sequence[Publication], timeout: float) -> None:
+        mine = _Waiting(publications)
+        self._waiting.append(mine)
+        if self._turn.acquire(blocking=False):
+            self._lead()  # who had the turn may not have seen that somebody waits
+        elif not mine.gate.acquire(timeout=timeout):
+            self._give_up(mine, timeout)
+        elif mine.leads:
+            self._lead()
+        if mine.error is not None:
+            raise mine.error
+
+    def _lead(self) -> None:
+        """Publish for all who are in line, oneself among them."""
+        with self._line:
+            group = list(self._waiting)
+            self._waiting.clear()
+        try:
+            if group:
+                self._publish_all(group)
+        finally:
+            for each in group:
+                each.gate.release()
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Give the turn, which this thread has, to the first in line; or nobody has it."""
+        while True:
+            with self._line:
+                if self._waiting:
+                    self._waiting[0].leads = True
+                    self._waiting[0].gate.release()
+                    return
+            self._turn.release()
+            if not self._waiting or not self._turn.acquire(blocking=False):
+                return
+
+    def _give_up(self, mine: _Waiting, timeout: float) -> None:
+        """Leave the line. Who is taken already waits for the answer, which the one at it is about to have."""
+        with self._line:
+            taken = mine not in self._waiting
+            if not taken:
+                self._waiting.remove(mine)
+        if taken:
+            mine.gate.acquire()
+            return
+        if mine.leads:
+            self._hand_over()
+        raise TimeoutError(f"not published within {timeout} seconds: other threads were publishing")
+
+    def _publish_all(self, group: Sequence[_Waiting]) -> None:
+        try:
+            self._publish([publication for each in group for publication in each.publications])
+        except (OperationalError, PublishUncertain) as error:
+            for each in group:
+                each.error = _copy(error)
+        except KombuError:
+            for each in group:
+                each.error = self._refusal(each)
+        except BaseException as error:
+            for each in group:
+                each.error = OperationalError(f"the thread that published for this one failed: {error!r}")
+            raise
+
+    def _refusal(self, each: _Waiting) -> Exception | None:
+        """Nothing was stored, because of one of them: publish each one's own alone, and say what is wrong with that."""
+        try:
+            self._publish(each.publications)
+        except KombuError as error:
+            return error
+        return None
+
+
+def _copy(error: KombuError) -> KombuError:
+    """Of one error for several threads: each raises its own."""
+    copied = type(error)(*error.args)
+    copied.__cause__ = error
+    return copied
