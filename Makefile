@@ -62,7 +62,7 @@ $(VENV)/.tools: $(VENV)/.python pyproject.toml requirements/tools.txt
 # The documentation's tools have an environment of their own: they and the tests need not agree on versions.
 .venv-docs/.docs: pyproject.toml requirements/docs.txt
 	sh scripts/venv.sh "$(PYTHON)" .venv-docs
-	.venv-docs/bin/pip install --quiet --disable-pip-version-check -r requirements/docs.txt --editable '.[django]'
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check -r requirements/docs.txt --editable '.[django,sqlalchemy]'
 	touch $@
 
 clean:

@@ -68,21 +68,22 @@ class ReturningClaims(Claims):
         return self._lease(statement, lease, wanting(queue.name, queue.max_priority, limit))
 
     def chosen(self, queue: str, ids: Ids, lease: float) -> list[Row]:
-        return self._lease(messages_sql.claim_chosen(self.dialect, len(ids)), lease, [queue, *ids])
+        return self._lease(messages_sql.claim_chosen(self.dialect, len(ids)), lease, [queue, *self.dialect.ids(ids)])
 
     def expired(self, limit: int, lease: float) -> list[Row]:
         return self._lease(messages_sql.claim_expired(self.dialect), lease, [limit])
 
     def done(self, token: Token, ids: Ids) -> set[MessageId]:
-        return self._ids(messages_sql.done(self.dialect, len(ids)), [token, *ids])
+        return self._ids(messages_sql.done(self.dialect, len(ids)), [token, *self.dialect.ids(ids)])
 
     def release(self, token: Token, ids: Ids, delay: float, counted: bool) -> set[MessageId]:
         return self._ids(
-            messages_sql.release(self.dialect, len(ids), bool(delay)), _release(token, ids, delay, counted)
+            messages_sql.release(self.dialect, len(ids), bool(delay)),
+            _release(token, self.dialect.ids(ids), delay, counted),
         )
 
     def extend(self, token: Token, ids: Ids, seconds: float) -> set[MessageId]:
-        return self._ids(messages_sql.extend(self.dialect, len(ids)), [micro(seconds), token, *ids])
+        return self._ids(messages_sql.extend(self.dialect, len(ids)), [micro(seconds), token, *self.dialect.ids(ids)])
 
     def _lease(self, statement: str, lease: float, parameters: Sequence[Any]) -> list[Row]:
         """The rows that a statement claims, under a new token."""
@@ -120,17 +121,17 @@ class LockingClaims(Claims):
     def done(self, token: Token, ids: Ids) -> set[MessageId]:
         statement = messages_sql.done(self.dialect, len(ids))
         if self.dialect.deletes_return:
-            return {row[0] for row in self.database.fetch(statement, [token, *ids])}
+            return {row[0] for row in self.database.fetch(statement, [token, *self.dialect.ids(ids)])}
         with self.database.transaction():
             held = self._held(token, ids, self.dialect.for_update)
-            self.database.run(statement, [token, *ids])
+            self.database.run(statement, [token, *self.dialect.ids(ids)])
             return held
 
     def release(self, token: Token, ids: Ids, delay: float, counted: bool) -> set[MessageId]:
         with self.database.transaction():
             held = self._held(token, ids, self.dialect.for_update)
             statement = messages_sql.release(self.dialect, len(ids), bool(delay))
-            self.database.run(statement, _release(token, ids, delay, counted))
+            self.database.run(statement, _release(token, self.dialect.ids(ids), delay, counted))
             return held
 
     def extend(self, token: Token, ids: Ids, seconds: float) -> set[MessageId]:
@@ -166,7 +167,7 @@ class LockingClaims(Claims):
         return [(*row[:3], row[3] + 1, token, *row[5:]) for row in locked]
 
     def _held(self, token: Token, ids: Ids, lock: str) -> set[MessageId]:
-        rows = self.database.fetch(messages_sql.held(self.dialect, len(ids)) + lock, [token, *ids])
+        rows = self.database.fetch(messages_sql.held(self.dialect, len(ids)) + lock, [token, *self.dialect.ids(ids)])
         return {row[0] for row in rows}
 
 
@@ -184,7 +185,7 @@ def in_turn(rows: list[Row], wants: Mapping[str, int]) -> list[Row]:
     return sorted(rows, key=lambda row: (order[row[1]], *turn(row)))
 
 
-def _release(token: Token, ids: Ids, delay: float, counted: bool) -> list[Any]:
+def _release(token: Token, ids: list[Any], delay: float, counted: bool) -> list[Any]:
     delays = [micro(delay)] * 2 if delay else []
     return [int(not counted), *delays, token, *ids]
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from kombu.exceptions import InvalidURL, VersionMismatch
+from kombu.transport.virtual.store import MessageId
 
 PREFIX = "kombu_"
 _A_PREFIX = re.compile(r"([a-z_][a-z0-9_]*\.)?[a-z_][a-z0-9_]*\Z")
@@ -22,7 +25,8 @@ class Dialect:
 
     ``updates_return`` and ``deletes_return``: whether it has ``UPDATE … RETURNING`` and ``DELETE … RETURNING``.
     ``one_writer``: who writes locks the whole database, so that a look before is cheaper than a try.
-    ``values``: rows are written as one ``VALUES`` list; otherwise as a union of SELECTs.
+    ``values``: rows are written as one ``VALUES`` list; otherwise as a union of SELECTs. ``id_arrays``: many ids are
+    one parameter, so that the statement is prepared once for any number.
     """
 
     name: str
@@ -42,11 +46,20 @@ class Dialect:
     deletes_return: bool = True
     one_writer: bool = False
     values: bool = True
+    id_arrays: bool = False
     prefix: str = PREFIX
 
     def table(self, name: str) -> str:
         """The table's name, with the prefix and schema of this store."""
         return self.prefix + name
+
+    def among(self, number: int) -> str:
+        """The condition that a row is one of so many, whose ids :meth:`ids` makes parameters."""
+        return "id = ANY(%s::bigint[])" if self.id_arrays else f"id IN ({', '.join(['%s'] * number)})"
+
+    def ids(self, ids: Iterable[MessageId]) -> list[Any]:
+        """The parameters of :meth:`among`."""
+        return [list(ids)] if self.id_arrays else list(ids)
 
     def quoted(self, name: str) -> str:
         """A column whose name is a word of SQL."""
@@ -94,6 +107,7 @@ POSTGRESQL = Dialect(
     integer="%s::bigint",
     binary="%s::bytea",
     text="%s::text",
+    id_arrays=True,
 )
 MARIADB = Dialect(
     name="MariaDB",

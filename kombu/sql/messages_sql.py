@@ -110,7 +110,7 @@ def lock_due(d: Dialect) -> str:
 @lru_cache
 def lock_ready(d: Dialect, messages: int) -> str:
     """Lock and read those of them that may be claimed. Parameters: the ids."""
-    ready = f"id IN ({places(messages)}) AND available_at <= {d.now}"
+    ready = f"{d.among(messages)} AND available_at <= {d.now}"
     return f"SELECT {_columns(d)} FROM {d.table('message')} WHERE {ready}{d.skip_locked}"
 
 
@@ -129,7 +129,7 @@ def lock_expired(d: Dialect) -> str:
 @lru_cache
 def take(d: Dialect, messages: int) -> str:
     """Claim locked messages. Parameters: lease, token, the ids."""
-    return f"{_take(d)} WHERE id IN ({places(messages)})"
+    return f"{_take(d)} WHERE {d.among(messages)}"
 
 
 @lru_cache
@@ -149,7 +149,7 @@ def browse(d: Dialect) -> str:
 @lru_cache
 def done(d: Dialect, messages: int) -> str:
     """Parameters: token, the ids."""
-    return f"DELETE FROM {d.table('message')} {_held(messages)}{_returning(d.deletes_return)}"
+    return f"DELETE FROM {d.table('message')} {_held(d, messages)}{_returning(d.deletes_return)}"
 
 
 @lru_cache
@@ -158,7 +158,7 @@ def release(d: Dialect, messages: int, delayed: bool) -> str:
     due = f"due_at = {d.now} + %s, available_at = {d.now} + %s" if delayed else "available_at = due_at"
     return (
         f"UPDATE {d.table('message')} SET delivery_count = delivery_count - %s, {due}, lease_token = NULL"
-        f" {_held(messages)}{_returning(d.updates_return)}"
+        f" {_held(d, messages)}{_returning(d.updates_return)}"
     )
 
 
@@ -168,14 +168,14 @@ def extend(d: Dialect, messages: int) -> str:
     would let the others' leases run out, and end in a deadlock when it settles more."""
     change = f"UPDATE {d.table('message')} SET available_at = {d.now} + %s"
     if not d.updates_return:
-        return f"{change} {_held(messages)}"
+        return f"{change} {_held(d, messages)}"
     return f"{change} WHERE {d.chosen.format(held(d, messages) + d.skip_locked)} RETURNING id"
 
 
 @lru_cache
 def held(d: Dialect, messages: int) -> str:
     """Parameters: token, the ids."""
-    return f"SELECT id FROM {d.table('message')} {_held(messages)}"
+    return f"SELECT id FROM {d.table('message')} {_held(d, messages)}"
 
 
 @lru_cache
@@ -262,7 +262,7 @@ def _due(d: Dialect) -> str:
 
 def _chosen(d: Dialect, messages: int) -> str:
     return (
-        f"{d.table('message')} WHERE queue_id = {_queue(d)} AND id IN ({places(messages)})"
+        f"{d.table('message')} WHERE queue_id = {_queue(d)} AND {d.among(messages)}"
         f" AND (lease_token IS NULL OR available_at <= {d.now})"
     )
 
@@ -271,8 +271,8 @@ def _expired(d: Dialect) -> str:
     return f"{d.table('message')} WHERE expires_at <= {d.now} AND available_at <= {d.now}"
 
 
-def _held(messages: int) -> str:
-    return f"WHERE lease_token = %s AND id IN ({places(messages)})"
+def _held(d: Dialect, messages: int) -> str:
+    return f"WHERE lease_token = %s AND {d.among(messages)}"
 
 
 def _returning(has: bool) -> str:

@@ -99,11 +99,11 @@ class SQLStore(SQLLimits):
 
     @operation
     def extend(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
-        extended: set[Lease] = set()
+        d, extended = self.database.dialect, set[Lease]()
         for token, group in _by_token(leases):
             found = self._claims.extend(token, [lease.id for lease in group], seconds)
             if others := [lease.id for lease in group if lease.id not in found]:
-                rows = self._fetch(messages_sql.held(self.database.dialect, len(others)), [token, *others])
+                rows = self._fetch(messages_sql.held(d, len(others)), [token, *d.ids(others)])
                 found |= {row[0] for row in rows}
             extended |= {lease for lease in group if lease.id in found}
         return [lease if lease in extended else None for lease in leases]

@@ -188,7 +188,7 @@ class Channel(Protocol):
     ) -> None:
         """The same for many at once: stored together where the broker can; a ``ChannelError`` means that none is.
 
-        ``within``: as part of the caller's open transaction there; :class:`NotSupported` where there is no such thing.
+        ``within``: as part of the caller's open transaction there; ``NotSupported`` where there is no such thing.
         """
 
     def basic_consume(
