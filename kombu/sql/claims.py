@@ -13,7 +13,7 @@ from typing import Any
 
 from kombu.sql import messages_sql
 from kombu.sql.database import Database, Row
-from kombu.sql.rows import micro, turn, wanting
+from kombu.sql.rows import micro, wanting
 from kombu.transport.virtual.store import MessageId, QueueSpec
 
 Token = int | str
@@ -177,12 +177,6 @@ _FEW_LEVELS = 2
 def claims(database: Database) -> Claims:
     """The way of this database."""
     return (ReturningClaims if database.dialect.updates_return else LockingClaims)(database)
-
-
-def in_turn(rows: list[Row], wants: Mapping[str, int]) -> list[Row]:
-    """In the order of the queues, and in each as they stand in line: ``RETURNING`` has no order."""
-    order = {queue: place for place, queue in enumerate(wants)}
-    return sorted(rows, key=lambda row: (order[row[1]], *turn(row)))
 
 
 def _release(token: Token, ids: list[Any], delay: float, counted: bool) -> list[Any]:

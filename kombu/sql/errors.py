@@ -6,12 +6,14 @@ from collections.abc import Collection
 
 from kombu.exceptions import AccessRefused, ConnectionError, KombuError, OperationalError, VersionMismatch
 from kombu.sql.database import Conflict
+from kombu.sql.dialect import PREFIX
 
 _CONFLICT = {"40001", "40P01", 1213, 1205, 517}
 """Serialization failures and deadlocks: https://www.postgresql.org/docs/current/errcodes-appendix.html,
 https://mariadb.com/kb/en/mariadb-error-code-reference/, and SQLITE_BUSY_SNAPSHOT of https://www.sqlite.org/rescode.html."""
 
-_NO_TABLE = {"42P01", "3F000", 1146, "no such table"}
+_NO_TABLE = {"42P01", 1146, "no such table"}
+_NO_SCHEMA = {"3F000"}
 _NO_COLUMN = {"42703", 1054, "no such column", "has no column named"}
 _READ_ONLY = {"25006", 1290, 1792, 1836, "readonly database"}
 _FULL = {"53100", 1021, 1114, "disk is full"}
@@ -24,11 +26,12 @@ _LOCKED = {"database is locked", "database table is locked"}
 _TOO_LARGE = {1153, "54000", "too big"}
 
 
-def explained(name: str, error: BaseException, *, lost: bool, migrate: str) -> KombuError:
+def explained(name: str, error: BaseException, *, lost: bool, migrate: str, prefix: str = PREFIX) -> KombuError:
     """The error to raise instead of a driver's ``error`` on the database ``name``.
 
-    ``lost``: the connection is of no more use. ``migrate`` says how the tables are made. What a server said before it
-    hung up is certain: nothing was done; where it said nothing, ``uncertain`` is set on the error.
+    ``lost``: the connection is of no more use. ``migrate`` says how the tables are made, whose names begin with
+    ``prefix``. What a server said before it hung up is certain: nothing was done; where it said nothing, ``uncertain``
+    is set on the error.
     """
     text = " ".join(str(error).split())
     said = _codes(error)
@@ -38,8 +41,10 @@ def explained(name: str, error: BaseException, *, lost: bool, migrate: str) -> K
 
     if says(_CONFLICT):
         return Conflict(f"{name}: {text}; another transaction was in the way, try again")
-    if says(_NO_TABLE) and "kombu" in text:
+    if says(_NO_TABLE) and prefix in text:
         return OperationalError(f"{name} has no kombu tables: {migrate}")
+    if says(_NO_SCHEMA):
+        return OperationalError(f"{name}: {text}. Create the schema, or mend the option table_prefix")
     if says(_NO_COLUMN):
         return VersionMismatch(f"the kombu tables of {name} are older than this release: {migrate} ({text})")
     if says(_READ_ONLY):

@@ -34,7 +34,7 @@ class SQLLimits(SQLUsers):
             return []
         with self.database.transaction():
             locked = self._lock(limited)
-            return [delivery(row) for each in locked for row in self._claim_excess(each.spec, lease)]
+            return [delivery(row, each.spec.name) for each in locked for row in self._claim_excess(each.spec, lease)]
 
     def _claim_excess(self, spec: QueueSpec, lease: float) -> list[Row]:
         excess = self._excess(spec)

@@ -242,9 +242,8 @@ def _contents(d: Dialect, rows: int) -> str:
 
 
 def _columns(d: Dialect) -> str:
-    name = f"(SELECT name FROM {d.table('queue')} q WHERE q.id = queue_id)"
     expired = f"expires_at IS NOT NULL AND expires_at <= {d.now}"
-    return f"id, {name}, priority, delivery_count, lease_token, {expired}, {d.now} - stored_at, due_at, head, body"
+    return f"id, queue_id, priority, delivery_count, lease_token, {expired}, {d.now} - stored_at, due_at, head, body"
 
 
 def _queue(d: Dialect) -> str:

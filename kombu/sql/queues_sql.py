@@ -17,6 +17,12 @@ def known(d: Dialect, queues: int) -> str:
 
 
 @lru_cache
+def names(d: Dialect, queues: int) -> str:
+    """Rows of id and name. Parameters: what :meth:`Dialect.ids` makes of ids."""
+    return f"SELECT id, name FROM {d.table('queue')} WHERE {d.among(queues)}"
+
+
+@lru_cache
 def lock(d: Dialect, queues: int) -> str:
     """Their rows, until the transaction ends. Parameters: queue names."""
     return known(d, queues) + d.for_update

@@ -22,18 +22,11 @@ def turn(row: Row) -> tuple[int, int, int]:
     return -row[2], row[7], row[0]
 
 
-def delivery(row: Row) -> Delivery:
+def delivery(row: Row, queue: str) -> Delivery:
     """The row as a value."""
-    id, queue, priority, deliveries, token, expired, age, _, head, body = row
-    return Delivery(
-        lease=Lease(queue, id, token or 0),
-        head=head,
-        body=bytes(body),
-        priority=priority,
-        delivery_count=deliveries,
-        expired=bool(expired),
-        age=int(age) / 1e6,
-    )
+    id, _, priority, deliveries, token, expired, age, _, head, body = row
+    lease = Lease(queue, id, token or 0)
+    return Delivery(lease, head, bytes(body), priority, deliveries, bool(expired), int(age) / 1e6)
 
 
 class QueueRow(NamedTuple):

@@ -9,10 +9,10 @@ from typing import Any
 
 from kombu.exceptions import ConnectionError, PublishUncertain
 from kombu.sql import messages_sql, queues_sql, waiting
-from kombu.sql.claims import Claims, claims, in_turn
-from kombu.sql.database import Database, operation
+from kombu.sql.claims import Claims, claims
+from kombu.sql.database import Database, Row, operation
 from kombu.sql.limits import SQLLimits
-from kombu.sql.rows import delivery, micro
+from kombu.sql.rows import delivery, micro, turn
 from kombu.transport.virtual.store import (
     Capabilities,
     Counts,
@@ -51,6 +51,7 @@ class SQLStore(SQLLimits):
         super().__init__(database)
         self.capabilities = Capabilities(name=name, queue_arguments=QUEUE_ARGUMENTS, max_batch=500, max_priority=32)
         self._waiter: waiting.Waiter | None = None
+        self._names: dict[int, str] = {}
 
     def open(self) -> None:
         """See that the database answers, that it is new enough, and that it has the tables."""
@@ -85,7 +86,11 @@ class SQLStore(SQLLimits):
         levels = self._levels(list(wanted))
         if self.database.dialect.one_writer and not self._anything_due(levels):
             return []
-        return [delivery(row) for row in in_turn(self._claims.due(wanted, levels, lease), wanted)]
+        found = self._deliveries(sorted(self._claims.due(wanted, levels, lease), key=turn))
+        if len(wanted) > 1:
+            order = {queue: place for place, queue in enumerate(wanted)}
+            found.sort(key=lambda each: order[each.lease.queue])
+        return found
 
     @operation
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
@@ -154,19 +159,28 @@ class SQLStore(SQLLimits):
         d = self.database.dialect
         if d.one_writer and not self._fetch(messages_sql.any_expired(d)):
             return []
-        return [delivery(row) for row in self._claims.expired(limit, lease)]
+        return self._deliveries(self._claims.expired(limit, lease))
 
     @operation
     def browse(self, queue: str, limit: int, after: MessageId | None = None) -> list[Delivery]:
         rows = self._fetch(messages_sql.browse(self.database.dialect), [queue, int(after or 0), limit])
-        return [delivery(row) for row in rows]
+        return [delivery(row, queue) for row in rows]
 
     @operation
     def claim_chosen(self, queue: str, ids: Sequence[MessageId], lease: float) -> list[Delivery]:
         if not ids:
             return []
         rows = self._claims.chosen(queue, list(map(int, ids)), lease)
-        return [delivery(row) for row in sorted(rows, key=lambda row: int(row[0]))]
+        return [delivery(row, queue) for row in sorted(rows, key=lambda row: int(row[0]))]
+
+    def _deliveries(self, rows: Sequence[Row]) -> list[Delivery]:
+        """The rows as values. Which queue has an id is asked once: an id is never used again."""
+        names = self._names
+        if unknown := {row[1] for row in rows} - names.keys():
+            d = self.database.dialect
+            names.update((id, "") for id in unknown)  # of those that are gone meanwhile
+            names.update(self._fetch(queues_sql.names(d, len(unknown)), d.ids(unknown)))
+        return [delivery(row, names[row[1]]) for row in rows]
 
     @cached_property
     def _claims(self) -> Claims:
