@@ -7,21 +7,26 @@ import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
 from kombu.exceptions import NotSupported
-from kombu.sql import MARIADB, MYSQL, POSTGRESQL, SQLITE, Database, Dialect
+from kombu.sql import MARIADB, MYSQL, POSTGRESQL, SQLITE, Conflict, Database, Dialect
 from kombu.sql.database import Row
 from kombu.sql.listening import LISTEN, NOTIFY, Announcer, Listener
 from kombu.sql.liveness import is_dead
 from kombu.sql.pooler import is_behind_pooler
 from kombu.sql.waiting import POLL, DataVersion, Waiter
 from kombu_django.store.errors import translated
+from kombu_django.store.prepared import Prepared
 
 logger = logging.getLogger(__name__)
+
+_FORGOTTEN = "26000"
+"""PostgreSQL's invalid_sql_statement_name."""
 
 _changed_in_transaction: WeakSet[BaseDatabaseWrapper] = WeakSet()
 """Connections that changed the topology in a transaction that has not committed, as far as is known."""
@@ -41,7 +46,9 @@ class DjangoDatabase(Database):
         self._opened: BaseDatabaseWrapper | None = None
         self._here = threading.local()
         self._listening: WeakSet[Any] = WeakSet()
-        self._poolers: WeakSet[Any] = WeakSet()
+        self._direct: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+        self._told = False
+        self._prepared = Prepared() if self._is_postgresql() else None
         self._announcer = Announcer(self.name, self._notify)
 
     @property
@@ -88,13 +95,26 @@ class DjangoDatabase(Database):
 
     def fetch(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
         with self.connection.cursor() as cursor:
-            cursor.execute(statement, parameters)
+            self._execute(cursor, statement, parameters)
             return list(cursor.fetchall())
 
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> int:
         with self.connection.cursor() as cursor:
-            cursor.execute(statement, parameters)
+            self._execute(cursor, statement, parameters)
             return int(cursor.rowcount)
+
+    def _execute(self, cursor: CursorWrapper, statement: str, parameters: Sequence[Any]) -> None:
+        driver: Any = self.connection.connection
+        if not parameters or self._prepared is None or not self._is_direct(driver):
+            cursor.execute(statement, parameters)
+            return
+        try:
+            cursor.execute(self._prepared.executing(driver, statement, len(parameters), cursor.execute), parameters)
+        except DatabaseError as exc:
+            if getattr(exc.__cause__, "sqlstate", None) != _FORGOTTEN:
+                raise
+            self._prepared.forget(driver)
+            raise Conflict(f"{self.name}: this connection has lost its prepared statements; try again") from exc
 
     def transaction(self) -> AbstractContextManager[None]:
         return transaction.atomic(using=self.alias)
@@ -117,7 +137,7 @@ class DjangoDatabase(Database):
         vendor = self.connection.vendor
         if vendor == "sqlite":
             return DataVersion(self._sqlite)
-        if vendor == "postgresql" and _has_psycopg():
+        if self._is_postgresql():
             return Listener(self._listener)
         return Waiter(POLL)
 
@@ -131,6 +151,14 @@ class DjangoDatabase(Database):
     def _notify(self, queues: list[str]) -> None:
         with self.session(), translated(self.alias):
             self.fetch(NOTIFY, [queues])
+
+    def _is_postgresql(self) -> bool:
+        """By psycopg 3, which has what waiting and preparing take."""
+        if self.connection.vendor != "postgresql":
+            return False
+        from django.db.backends.postgresql.psycopg_any import is_psycopg3
+
+        return bool(is_psycopg3)
 
     def _connect(self) -> None:
         """Anew where the server has hung up since the last statement."""
@@ -147,20 +175,22 @@ class DjangoDatabase(Database):
     def _listener(self) -> Any | None:
         self.connection.ensure_connection()
         driver: Any = self.connection.connection
-        if self.connection.in_atomic_block or driver in self._poolers:
+        if self.connection.in_atomic_block or not self._is_direct(driver):
             return None
         if driver not in self._listening:
-            if is_behind_pooler(driver):
-                self._say_that_it_polls()
-                self._poolers.add(driver)
-                return None
             self.run(LISTEN)
             self._listening.add(driver)
         return driver
 
-    def _say_that_it_polls(self) -> None:
-        if not self._poolers:
-            logger.info("%s is behind a connection pooler: consumers ask it instead of listening", self.name)
+    def _is_direct(self, driver: Any) -> bool:
+        """Whether no pooler is between; that is asked once for a connection, and said once where there is one."""
+        found = self._direct.get(driver)
+        if found is None:
+            found = self._direct[driver] = not is_behind_pooler(driver)
+            if not found and not self._told:
+                self._told = True
+                logger.info("%s is behind a connection pooler: consumers ask it instead of listening", self.name)
+        return found
 
 
 def dialect(connection: BaseDatabaseWrapper, connect: bool = True) -> Dialect:
@@ -181,9 +211,3 @@ def _server_version(connection: BaseDatabaseWrapper) -> tuple[int, ...]:
         return sqlite_version_info
     version = connection.get_database_version()
     return tuple(version)
-
-
-def _has_psycopg() -> bool:
-    from django.db.backends.postgresql.psycopg_any import is_psycopg3
-
-    return bool(is_psycopg3)
