@@ -95,7 +95,7 @@ class DjangoDatabase(Database):
 
     def fetch(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
         with self.connection.cursor() as cursor:
-            self._execute(cursor, statement, parameters)
+            cursor.execute(statement, parameters)
             return list(cursor.fetchall())
 
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> int:
@@ -104,6 +104,8 @@ class DjangoDatabase(Database):
             return int(cursor.rowcount)
 
     def _execute(self, cursor: CursorWrapper, statement: str, parameters: Sequence[Any]) -> None:
+        """Prepared where that is possible. Not so what reads messages: of a prepared statement PostgreSQL keeps the plan,
+        and one for an empty table reads all of a full one."""
         driver: Any = self.connection.connection
         if not parameters or self._prepared is None or not self._is_direct(driver):
             cursor.execute(statement, parameters)
