@@ -104,8 +104,8 @@ class DjangoDatabase(Database):
             return int(cursor.rowcount)
 
     def _execute(self, cursor: CursorWrapper, statement: str, parameters: Sequence[Any]) -> None:
-        """Prepared where that is possible. Not so what reads messages: of a prepared statement PostgreSQL keeps the plan,
-        and one for an empty table reads all of a full one."""
+        """Prepared where that is possible. Not so what reads messages: of a prepared statement PostgreSQL keeps the
+        plan, and one for an empty table reads all of a full one."""
         driver: Any = self.connection.connection
         if not parameters or self._prepared is None or not self._is_direct(driver):
             cursor.execute(statement, parameters)
