@@ -13,6 +13,7 @@ from typing import Any
 
 from kombu.sql import messages_sql
 from kombu.sql.database import Database, Row
+from kombu.sql.floors import Floors
 from kombu.sql.rows import micro, wanting
 from kombu.transport.virtual.store import MessageId, QueueSpec
 
@@ -28,8 +29,8 @@ class Claims(ABC):
         self.dialect = database.dialect
 
     @abstractmethod
-    def due(self, wants: Mapping[str, int], levels: Mapping[str, int], lease: float) -> list[Row]:
-        """Up to so many of each queue, which has these priorities."""
+    def due(self, wants: Mapping[str, int], levels: Mapping[str, int], lease: float, floors: Floors) -> list[Row]:
+        """Up to so many of each queue, which has these priorities, and nothing below the floors."""
 
     @abstractmethod
     def head(self, queue: QueueSpec, limit: int, lease: float) -> list[Row]:
@@ -59,9 +60,10 @@ class Claims(ABC):
 class ReturningClaims(Claims):
     """One statement each."""
 
-    def due(self, wants: Mapping[str, int], levels: Mapping[str, int], lease: float) -> list[Row]:
-        parameters = [each for queue, limit in wants.items() for each in wanting(queue, levels[queue], limit)]
-        return self._lease(messages_sql.claim(self.dialect, tuple(levels.values())), lease, parameters)
+    def due(self, wants: Mapping[str, int], levels: Mapping[str, int], lease: float, floors: Floors) -> list[Row]:
+        parameters = [each for queue, limit in wants.items() for each in wanting(queue, levels[queue], limit, floors)]
+        statement = messages_sql.claim(self.dialect, tuple(levels[queue] for queue in wants))
+        return self._lease(statement, lease, parameters)
 
     def head(self, queue: QueueSpec, limit: int, lease: float) -> list[Row]:
         statement = messages_sql.claim_head(self.dialect, queue.max_priority)
@@ -96,12 +98,14 @@ class ReturningClaims(Claims):
 class LockingClaims(Claims):
     """A transaction each: lock and read, then change."""
 
-    def due(self, wants: Mapping[str, int], levels: Mapping[str, int], lease: float) -> list[Row]:
+    def due(self, wants: Mapping[str, int], levels: Mapping[str, int], lease: float, floors: Floors) -> list[Row]:
         left, found = dict(wants), []
+        statement = messages_sql.lock_due(self.dialect)
         with self.database.transaction():
-            for queue, priority in self._due_levels(levels):
+            for queue, priority in self._due_levels({queue: levels[queue] for queue in wants}):
                 if left[queue]:
-                    rows = self.database.fetch(messages_sql.lock_due(self.dialect), [queue, priority, left[queue]])
+                    floor = floors.get((queue, priority), 0)
+                    rows = self.database.fetch(statement, [queue, priority, floor, left[queue]])
                     left[queue] -= len(rows)
                     found += rows
             return self._take(found, lease)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
 from kombu.exceptions import KombuError
 from kombu.sql.waiting import POLL, Waiter
@@ -22,6 +23,7 @@ from kombu.sql.waiting import POLL, Waiter
 logger = logging.getLogger(__name__)
 
 LISTEN = "LISTEN kombu"
+UNLISTEN = "UNLISTEN kombu"
 NOTIFY = "SELECT pg_notify('kombu', queue) FROM unnest(%s::text[]) AS queue"
 """Parameters: the array of the queues' names."""
 
@@ -75,17 +77,25 @@ class Listener(Waiter):
         self._listening = listening
         self._driver: Any | None = None
         self._queues: frozenset[bytes] = frozenset()
+        self._hearing: WeakSet[Any] = WeakSet()
+        self._heard = False
         self._awake, self._alarm = socket.socketpair()
         self._awake.setblocking(False)
         self._alarm.setblocking(False)
 
     def mark(self, queues: Collection[str]) -> None:
         self._queues = frozenset(queue.encode() for queue in queues)
+        self._heard = False
         self._driver = self._listening()
+        if self._driver is not None and self._driver not in self._hearing:
+            self._driver.add_notify_handler(self._hear)  # without one, psycopg keeps them all for ever
+            self._hearing.add(self._driver)
         self.idle_poll = self._polling if self._driver is None else _IDLE_POLL
         self._announced()
 
     def wait(self, until: float) -> None:
+        if self._heard:
+            return
         with selectors.DefaultSelector() as selector:
             selector.register(self._awake, selectors.EVENT_READ)
             if self._driver is not None:
@@ -104,6 +114,13 @@ class Listener(Waiter):
     def close(self) -> None:
         self._awake.close()
         self._alarm.close()
+        for driver in self._hearing:
+            driver.remove_notify_handler(self._hear)
+        self._hearing.clear()
+
+    def _hear(self, notice: Any) -> None:
+        """What has come together with the answer to a statement."""
+        self._heard = self._heard or notice.payload.encode() in self._queues
 
     def _announced(self) -> bool:
         """Whether one of the queues was; what has come for others is forgotten. Raises the driver's error when the

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import chain
 from typing import Any, NamedTuple, cast
 
 from kombu.sql.database import Row
+from kombu.sql.floors import NO_FLOORS, Floors
 from kombu.transport.virtual.store import Delivery, Lease, QueueSpec
 from kombu.transport.virtual.topology import BindingSpec, ExchangeSpec
 from kombu.utils import json
 
 
-def wanting(queue: str, highest: int, limit: int) -> list[Any]:
+def wanting(queue: str, highest: int, limit: int, floors: Floors = NO_FLOORS) -> list[Any]:
     """The parameters for up to ``limit`` messages of a queue, from its highest priority on."""
-    levels = [each for priority in range(highest, -1, -1) for each in (queue, priority, limit)]
-    return [*levels, limit]
+    levels = [(queue, priority, floors.get((queue, priority), 0), limit) for priority in range(highest, -1, -1)]
+    return [*chain.from_iterable(levels), limit]
 
 
 def turn(row: Row) -> tuple[int, int, int]:

@@ -11,6 +11,7 @@ from kombu.exceptions import ConnectionError, PublishUncertain
 from kombu.sql import messages_sql, queues_sql, waiting
 from kombu.sql.claims import Claims, claims
 from kombu.sql.database import Database, Row, operation
+from kombu.sql.floors import NO_FLOORS, KnownFloors
 from kombu.sql.limits import SQLLimits
 from kombu.sql.rows import delivery, micro, turn
 from kombu.transport.virtual.store import (
@@ -52,6 +53,7 @@ class SQLStore(SQLLimits):
         self.capabilities = Capabilities(name=name, queue_arguments=QUEUE_ARGUMENTS, max_batch=500, max_priority=32)
         self._waiter: waiting.Waiter | None = None
         self._names: dict[int, str] = {}
+        self._floors = KnownFloors()
 
     def open(self) -> None:
         """See that the database answers, that it is new enough, and that it has the tables."""
@@ -86,11 +88,8 @@ class SQLStore(SQLLimits):
         levels = self._levels(list(wanted))
         if self.database.dialect.one_writer and not self._anything_due(levels):
             return []
-        found = self._deliveries(sorted(self._claims.due(wanted, levels, lease), key=turn))
-        if len(wanted) > 1:
-            order = {queue: place for place, queue in enumerate(wanted)}
-            found.sort(key=lambda each: order[each.lease.queue])
-        return found
+        found = self._claim(wanted, levels, lease)
+        return [delivery(row, queue) for queue in wanted for row in sorted(found[queue], key=turn)]
 
     @operation
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
@@ -159,7 +158,9 @@ class SQLStore(SQLLimits):
         d = self.database.dialect
         if d.one_writer and not self._fetch(messages_sql.any_expired(d)):
             return []
-        return self._deliveries(self._claims.expired(limit, lease))
+        rows = self._claims.expired(limit, lease)
+        names = self._names_of(rows)
+        return [delivery(row, names[row[1]]) for row in rows]
 
     @operation
     def browse(self, queue: str, limit: int, after: MessageId | None = None) -> list[Delivery]:
@@ -173,14 +174,37 @@ class SQLStore(SQLLimits):
         rows = self._claims.chosen(queue, list(map(int, ids)), lease)
         return [delivery(row, queue) for row in sorted(rows, key=lambda row: int(row[0]))]
 
-    def _deliveries(self, rows: Sequence[Row]) -> list[Delivery]:
-        """The rows as values. Which queue has an id is asked once: an id is never used again."""
+    def _claim(self, wanted: Mapping[str, int], levels: Mapping[str, int], lease: float) -> dict[str, list[Row]]:
+        """The rows of each queue, in no order."""
+        floors = self._floors.current()
+        found = self._by_queue(wanted, self._claims.due(wanted, levels, lease, floors))
+        if short := {queue: limit - len(found[queue]) for queue, limit in wanted.items() if len(found[queue]) < limit}:
+            self._floors.forget()
+            if any(queue in short for queue, _ in floors):
+                for queue, rows in self._by_queue(short, self._claims.due(short, levels, lease, NO_FLOORS)).items():
+                    found[queue] += rows
+        for queue in wanted:
+            if queue not in short:
+                self._floors.note(queue, found[queue])
+        return found
+
+    def _by_queue(self, wanted: Mapping[str, int], rows: list[Row]) -> dict[str, list[Row]]:
+        if len(wanted) == 1:
+            return dict.fromkeys(wanted, rows)
+        found: dict[str, list[Row]] = {queue: [] for queue in wanted}
+        names = self._names_of(rows)
+        for row in rows:
+            found[names[row[1]]].append(row)
+        return found
+
+    def _names_of(self, rows: Sequence[Row]) -> Mapping[int, str]:
+        """Of the queues, by their ids. Each is asked once: an id is never used again."""
         names = self._names
         if unknown := {row[1] for row in rows} - names.keys():
             d = self.database.dialect
             names.update((id, "") for id in unknown)  # of those that are gone meanwhile
             names.update(self._fetch(queues_sql.names(d, len(unknown)), d.ids(unknown)))
-        return [delivery(row, names[row[1]]) for row in rows]
+        return names
 
     @cached_property
     def _claims(self) -> Claims:
@@ -249,6 +273,7 @@ class SQLStore(SQLLimits):
             case Done():
                 found = self._claims.done(token, ids)
             case Release(delay=delay, counted=counted):
+                self._floors.forget()
                 found = self._claims.release(token, ids, delay, counted)
                 if self.database.announces:
                     self.database.announce({lease.queue for lease in leases})
