@@ -9,14 +9,16 @@ from django.db.models import Model
 
 
 class CreateTable(CreateModel):
-    """Unless it is there."""
+    """Unless it is there; then those of its indexes that are not."""
 
     def database_forwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
     ) -> None:
-        table = to_state.apps.get_model(app_label, self.name)._meta.db_table
-        if table not in _tables(schema_editor):
+        model: type[Model] = to_state.apps.get_model(app_label, self.name)
+        if model._meta.db_table not in _tables(schema_editor):
             super().database_forwards(app_label, schema_editor, from_state, to_state)
+        elif self.allow_migrate_model(schema_editor.connection.alias, model):
+            _add_missing_indexes(schema_editor, model)
 
 
 class AddColumn(AddField):
@@ -33,6 +35,16 @@ class AddColumn(AddField):
 
 def _tables(schema_editor: BaseDatabaseSchemaEditor) -> list[str]:
     return schema_editor.connection.introspection.table_names()
+
+
+def _add_missing_indexes(schema_editor: BaseDatabaseSchemaEditor, model: type[Model]) -> None:
+    """Constraints come with their table. MariaDB can be left between a table and its indexes."""
+    connection = schema_editor.connection
+    with connection.cursor() as cursor:
+        there = connection.introspection.get_constraints(cursor, model._meta.db_table)
+    for index in model._meta.indexes:
+        if index.name not in there:
+            schema_editor.add_index(model, index)
 
 
 def _columns(schema_editor: BaseDatabaseSchemaEditor, table: str) -> list[str]:

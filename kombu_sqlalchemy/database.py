@@ -18,8 +18,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from kombu.exceptions import ConnectionError, KombuError, NotSupported, OperationalError
 from kombu.sql import MARIADB, MYSQL, POSTGRESQL, SQLITE, Database, Dialect
 from kombu.sql.database import Row
+from kombu.sql.dialect import PREFIX
 from kombu.sql.errors import explained
-from kombu.sql.listening import LISTEN, NOTIFY, Announcer, Listener
+from kombu.sql.listening import LISTEN, NOTIFY, UNLISTEN, Announcer, Listener
 from kombu.sql.liveness import is_dead
 from kombu.sql.pooler import is_behind_pooler
 from kombu.sql.waiting import POLL, DataVersion, Waiter
@@ -44,13 +45,29 @@ class AnyDatabase(Database):
         return self._dialect
 
     def fetch(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        return self._execute(statement, parameters).fetchall()  # type: ignore[no-any-return]
+        with self._planned_anew():
+            return self._execute(statement, parameters).fetchall()  # type: ignore[no-any-return]
 
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> int:
         return self._execute(statement, parameters).rowcount  # type: ignore[no-any-return]
 
     def _execute(self, statement: str, parameters: Sequence[Any]) -> Any:
         return self.connection.exec_driver_sql(self._placed(statement), tuple(parameters))
+
+    @contextmanager
+    def _planned_anew(self) -> Iterator[None]:
+        """Of a statement that psycopg has prepared PostgreSQL keeps the plan; one for an empty table reads all of a
+        full one."""
+        driver = _driver(self.connection)
+        kept = getattr(driver, "prepare_threshold", None)
+        if kept is None:
+            yield
+            return
+        driver.prepare_threshold = None
+        try:
+            yield
+        finally:
+            driver.prepare_threshold = kept
 
     @property
     @abstractmethod
@@ -87,8 +104,10 @@ class AnyDatabase(Database):
         error = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
         lost = connection is None or connection.invalidated or self.engine.dialect.is_disconnect(error, None, None)  # type: ignore[arg-type]
         url = self.engine.url.render_as_string(hide_password=True)
-        migrate = f"run python -m kombu_sqlalchemy upgrade '{url}', or ask for them with the option create_tables"
-        found = explained(self.name, error, lost=lost, migrate=migrate)
+        prefix = self._dialect.prefix
+        command = f"python -m kombu_sqlalchemy upgrade '{url}'" + (f" --prefix {prefix}" if prefix != PREFIX else "")
+        migrate = f"run {command}, or ask for them with the option create_tables"
+        found = explained(self.name, error, lost=lost, migrate=migrate, prefix=prefix)
         if connection is None and isinstance(found, ConnectionError):
             found.uncertain = False  # nothing was asked of the database yet
         return found
@@ -120,7 +139,10 @@ class EngineDatabase(AnyDatabase):
     def close(self) -> None:
         self._open = False
         while self._idle:
-            self._idle.pop().close()
+            connection = self._idle.pop()
+            with self._translated(connection):
+                self._stop_listening(connection)
+                connection.close()
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -204,8 +226,15 @@ class EngineDatabase(AnyDatabase):
 
     def _connect(self) -> Connection:
         connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        driver = _driver(connection)
+        if self.engine.dialect.driver == "psycopg" and is_behind_pooler(driver):
+            driver.prepare_threshold = None  # what was prepared may be in another session of the pooler's
         if not self._dialect.updates_return:
             connection.exec_driver_sql(_READ_COMMITTED)
+        if self._dialect.one_writer:
+            connection.begin()  # a listener of the application's may say BEGIN now, and nobody would ever end that
+            if driver.in_transaction:
+                connection.exec_driver_sql("ROLLBACK")
         return connection
 
     def _put_back(self, connection: Connection, doubtful: bool = False) -> None:
@@ -213,6 +242,13 @@ class EngineDatabase(AnyDatabase):
             self._forget(connection)
         else:
             self._idle.append(connection)
+
+    def _stop_listening(self, connection: Connection) -> None:
+        """Who gets it next from the engine's pool is told nothing."""
+        driver = _driver(connection)
+        if driver in self._listening and not is_dead(driver):
+            driver.execute(UNLISTEN)
+            self._listening.discard(driver)
 
     def _forget(self, connection: Connection) -> None:
         if not connection.invalidated and not connection.closed:

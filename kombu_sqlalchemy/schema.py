@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -130,7 +131,7 @@ def make_metadata(prefix: str = PREFIX) -> MetaData:
 
 def _id() -> Column[int]:
     """A number that is never used again, also on SQLite."""
-    return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    return Column("id", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True, autoincrement=True)
 
 
 class Name(String):

@@ -38,6 +38,11 @@ def postgresql_engine(postgresql_made: Engine) -> Engine:
     return _emptied(postgresql_made)
 
 
+def pooled(engine: Engine) -> str:
+    """The URL of this database of PostgreSQL through the pooler in front of it."""
+    return engine.url.set(port=servers.PGBOUNCER_PORT).render_as_string(hide_password=False)
+
+
 @pytest.fixture(scope="session")
 def mariadb_made() -> Iterator[Engine]:
     with made(servers.mariadb_url(), "sqla") as url:

@@ -1,69 +1,119 @@
-"""Both doors make the same tables."""
+"""Both doors make the same tables, on every database, whichever comes first and however far the other was."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, inspect
+from sqlalchemy import Connection, inspect
 
-from kombu_sqlalchemy import metadata
-from tests.settings import DATA
+from kombu_sqlalchemy import make_metadata, metadata, migrating
+from kombu_sqlalchemy.state import adds, revisions
 
+if TYPE_CHECKING:
+    from tests.doors import Doors
+
+pytest_plugins = ["tests.doors"]
+
+ON_SERVERS = [
+    pytest.param("postgresql", marks=pytest.mark.server("postgresql")),
+    pytest.param("mariadb", marks=pytest.mark.server("mariadb", "mysqlclient")),
+]
 TABLES = sorted(metadata.tables)
+WAYS: dict[str, Callable[[Doors], None]] = {
+    "Alembic": lambda doors: doors.upgrade(),
+    "create_all": lambda doors: doors.create_all(),
+    "Django, then Alembic": lambda doors: (doors.migrate(), doors.upgrade()),
+    "Alembic, then Django": lambda doors: (doors.upgrade(), doors.migrate()),
+    "create_all, then both": lambda doors: (doors.create_all(), doors.migrate(), doors.upgrade()),
+    "Alembic to 0001, then Django": lambda doors: (doors.upgrade("kombu_0001"), doors.migrate()),
+    "Alembic to 0002, then Django": lambda doors: (doors.upgrade("kombu_0002"), doors.migrate()),
+    "Django to 0001, then Alembic": lambda doors: (doors.migrate("0001"), doors.upgrade()),
+    "Django to 0002, then Alembic": lambda doors: (doors.migrate("0002"), doors.upgrade()),
+    "Django to 0001, Alembic to 0002, then Django": lambda doors: (
+        doors.migrate("0001"),
+        doors.upgrade("kombu_0002"),
+        doors.migrate(),
+    ),
+    "step by step in turns": lambda doors: (
+        doors.upgrade("kombu_0001"),
+        doors.migrate("0002"),
+        doors.upgrade("kombu_0002"),
+        doors.migrate(),
+        doors.upgrade(),
+    ),
+}
 
 
-@pytest.fixture
-def by_sqlalchemy(tmp_path: Path) -> Iterator[Engine]:
-    engine = create_engine(f"sqlite:///{tmp_path / 'by-sqlalchemy.sqlite3'}")
-    metadata.create_all(engine)
-    yield engine
-    engine.dispose()
+def test_both_doors_make_the_same_tables_however_they_take_turns(doors: Doors) -> None:
+    doors.migrate()
+    by_django = doors.look(described)
+    assert sorted(by_django) == TABLES
+    for way, go in WAYS.items():
+        doors.clear()
+        go(doors)
+        found = doors.look(described)
+        for table in TABLES:
+            assert found[table] == by_django[table], f"{way}: {table}"
 
 
-@pytest.fixture
-def by_django(migrated: None) -> Iterator[Engine]:
-    engine = create_engine(f"sqlite:///{DATA / 'default.sqlite3'}")
-    yield engine
-    engine.dispose()
-
-
-def test_both_have_the_same_tables(by_django: Engine, by_sqlalchemy: Engine) -> None:
-    django_tables = [name for name in inspect(by_django).get_table_names() if name.startswith("kombu_")]
-    assert sorted(django_tables) == TABLES == sorted(inspect(by_sqlalchemy).get_table_names())
-
-
-@pytest.mark.parametrize("table", TABLES)
-def test_a_table_has_the_same_columns_indexes_and_constraints(
-    table: str, by_django: Engine, by_sqlalchemy: Engine
-) -> None:
-    assert described(by_django, table) == described(by_sqlalchemy, table)
-
-
-def described(engine: Engine, table: str) -> dict[str, Any]:
-    found = inspect(engine)
-    with engine.connect() as connection:
-        rows = connection.exec_driver_sql(f"PRAGMA index_list({table})").fetchall()
-        columns = {row[1]: connection.exec_driver_sql(f"PRAGMA index_info({row[1]})").fetchall() for row in rows}
-        autoincrement = connection.exec_driver_sql(
-            "SELECT sql LIKE '%AUTOINCREMENT%' FROM sqlite_master WHERE name = ?", (table,)
-        ).scalar()
-    return {
-        "columns": {each["name"]: (spelled(str(each["type"])), each["nullable"]) for each in found.get_columns(table)},
-        "primary key": found.get_pk_constraint(table)["constrained_columns"],
-        "ids are never used again": autoincrement,
-        "indexes": sorted((row[1], names(columns[row[1]])) for row in rows if not row[2]),
-        "unique": sorted(names(columns[row[1]]) for row in rows if row[2]),
-        "foreign keys": found.get_foreign_keys(table),
+@pytest.mark.parametrize("doors", ON_SERVERS, indirect=True)
+def test_no_column_that_came_later_keeps_a_default_of_its_own(doors: Doors) -> None:
+    """On SQLite a column cannot come without one."""
+    doors.upgrade()
+    columns = inspect(doors.engine).get_columns("kombu_queue")
+    assert {each["name"]: each["default"] for each in columns if each["name"] != "id"} == {
+        each.name: None for each in metadata.tables["kombu_queue"].columns if each.name != "id"
     }
 
 
-def names(columns: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(column[2] for column in columns)
+def test_the_revisions_together_make_what_the_metadata_says() -> None:
+    made = [thing for step in revisions(migrating.scripts()) for thing in adds(step, "q_")]
+    assert sorted(made) == sorted(_things())
 
 
-def spelled(name: str) -> str:
-    """SQLite's types are names only, and some have two."""
-    return {"BOOL": "BOOLEAN"}.get(name, name)
+def _things() -> Iterator[str]:
+    for table in make_metadata("q_").tables.values():
+        yield table.name
+        yield from (f"{table.name}.{column.name}" for column in table.columns)
+        yield from (f"{table.name} index {index.name}" for index in table.indexes)
+
+
+def described(connection: Connection) -> dict[str, set[Any]]:
+    """What the database itself says of its tables, but for the order of the columns."""
+    describe = {"sqlite": on_sqlite, "postgresql": on_postgresql, "mysql": on_mariadb}[connection.dialect.name]
+    names = [name for name in inspect(connection).get_table_names() if name in TABLES]
+    return {name: set(describe(connection, name)) for name in names}
+
+
+def on_sqlite(connection: Connection, table: str) -> Iterator[Any]:
+    def rows(pragma: str) -> Sequence[Any]:
+        return connection.exec_driver_sql(f"PRAGMA {pragma}").fetchall()
+
+    for _, name, type_, required, _, key in rows(f"table_info({table})"):
+        yield name, {"bool": "BOOLEAN"}.get(type_, type_.upper()), required, key
+    for _, name, unique, origin, partial in rows(f"index_list({table})"):
+        columns = tuple(row[2] for row in rows(f"index_info({name})"))
+        yield (name if origin == "c" else ""), unique, origin, partial, columns
+    made = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).scalar_one()
+    yield "ids are never used again", "AUTOINCREMENT" in made
+    yield from (word.strip('"') for word in made.split() if word.strip('"').endswith("_once"))
+    yield from rows(f"foreign_key_list({table})")
+
+
+def on_postgresql(connection: Connection, table: str) -> Iterator[Any]:
+    for statement in (
+        "SELECT attname, format_type(atttypid, atttypmod), attnotnull, attidentity, attcollation,"
+        " pg_get_expr(adbin, adrelid) FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"
+        " WHERE attrelid = {}::regclass AND attnum > 0 AND NOT attisdropped",
+        "SELECT pg_get_indexdef(indexrelid), indisunique FROM pg_index WHERE indrelid = {}::regclass",
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = {}::regclass",
+    ):
+        yield from map(tuple, connection.exec_driver_sql(statement.format(f"'{table}'")))
+
+
+def on_mariadb(connection: Connection, table: str) -> Iterator[Any]:
+    """Collations, keys, storage engine and character set among it."""
+    [(_, made)] = connection.exec_driver_sql(f"SHOW CREATE TABLE {table}").fetchall()
+    return (line.strip(" ,") for line in made.splitlines())

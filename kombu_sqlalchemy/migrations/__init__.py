@@ -1,0 +1,1 @@
+"""The Alembic revisions of the tables, each of which adds what is missing and leaves alone what is there."""

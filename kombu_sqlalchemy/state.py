@@ -1,0 +1,122 @@
+"""Which state the tables are in: as they are, and as those say who brought them there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from alembic.script import Script, ScriptDirectory
+from sqlalchemy import Column, Connection, Index, inspect
+
+from kombu.sql.dialect import PREFIX
+from kombu_sqlalchemy.migrations.adopting import Part, split
+from kombu_sqlalchemy.schema import make_metadata
+
+VERSIONS = "alembic"
+"""The table of Alembic's version, behind the prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """``revision`` is the last one whose tables, columns and indexes are all there, with those of the ones before it;
+    ``missing`` is what the others would add. ``alembic`` and ``django`` are what they have noted."""
+
+    revision: str | None
+    newest: str
+    missing: tuple[str, ...]
+    is_empty: bool
+    alembic: str | None = None
+    django: str | None = None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this release can work with them."""
+        return not self.missing
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Notes what a revision adds."""
+
+    prefix: str
+    things: list[str] = field(default_factory=list)
+
+    def create(self, name: str, *parts: Part) -> None:
+        self.things.append(self.prefix + name)
+        for part in parts:
+            if isinstance(part, Column):
+                self.add(name, part)
+            elif isinstance(part, Index):
+                self.things.append(f"{self.prefix}{name} index {self.prefix}{part.name}")
+
+    def add(self, name: str, column: Column[Any]) -> None:
+        self.things.append(f"{self.prefix}{name}.{column.name}")
+
+
+def look(connection: Connection, script: ScriptDirectory, prefix: str = PREFIX) -> State:
+    """Changes nothing, and works on a database that can only be read."""
+    schema, beginning = split(prefix)
+    there = set(_things(connection, prefix))
+    return State(
+        *reached(script, beginning, there),
+        is_empty=not there,
+        alembic=_noted(connection, schema, beginning + VERSIONS, "SELECT version_num FROM {}"),
+        django=_noted(connection, None, "django_migrations", _BY_DJANGO) if prefix == PREFIX else None,
+    )
+
+
+def nothing(script: ScriptDirectory, prefix: str = PREFIX) -> State:
+    """Of a database that is not there yet."""
+    return State(*reached(script, split(prefix)[1], set()), is_empty=True)
+
+
+def reached(script: ScriptDirectory, prefix: str, there: set[str]) -> tuple[str | None, str, tuple[str, ...]]:
+    """The revision, the newest one, and what is missing."""
+    revision, missing = None, list[str]()
+    for step in revisions(script):
+        missing += [thing for thing in adds(step, prefix) if thing not in there]
+        if not missing:
+            revision = step.revision
+    return revision, str(script.get_current_head()), tuple(_shortened(missing))
+
+
+def revisions(script: ScriptDirectory) -> list[Script]:
+    """The oldest first."""
+    return list(script.walk_revisions())[::-1]
+
+
+def adds(step: Script, prefix: str) -> list[str]:
+    """Tables, their columns and their indexes."""
+    recorder = Recorder(prefix)
+    step.module.upgrade(recorder)
+    return recorder.things
+
+
+def _shortened(missing: Sequence[str]) -> Iterator[str]:
+    """Of a table that is not there, the columns and indexes go without saying."""
+    tables = {thing for thing in missing if thing.isidentifier()}
+    return (thing for thing in missing if thing in tables or re.split(r"\W", thing)[0] not in tables)
+
+
+def _things(connection: Connection, prefix: str) -> Iterator[str]:
+    looked = inspect(connection)
+    metadata = make_metadata(prefix)
+    names = [table.name for table in metadata.tables.values()]
+    yield from set(names).intersection(looked.get_table_names(schema=metadata.schema))
+    columns = looked.get_multi_columns(schema=metadata.schema, filter_names=names)
+    for (_, table), found in columns.items():
+        yield from (f"{table}.{column['name']}" for column in found)
+    for (_, table), indexes in looked.get_multi_indexes(schema=metadata.schema, filter_names=names).items():
+        yield from (f"{table} index {index['name']}" for index in indexes)
+
+
+_BY_DJANGO = "SELECT MAX(name) FROM {} WHERE app = 'kombu_django'"
+
+
+def _noted(connection: Connection, schema: str | None, table: str, statement: str) -> str | None:
+    if not inspect(connection).has_table(table, schema=schema):
+        return None
+    found = connection.exec_driver_sql(statement.format(f"{schema}.{table}" if schema else table)).scalar()
+    return None if found is None else str(found)
