@@ -33,6 +33,7 @@ docs: .venv-docs/.docs
 	@echo docs/_build/html/index.html
 
 bench: $(VENV)/.tools
+	@sh scripts/mysqlclient.sh $(VENV)
 	$(BIN)/python -m bench $(BENCH)
 
 services:

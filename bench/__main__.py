@@ -1,105 +1,95 @@
-"""``make bench``: 256-byte JSON, one process each, medians, in one run on this machine.
+"""``make bench``: 256-byte JSON, each system in a process of its own, in one run on this machine.
 
-``make bench BENCH='memory imports'`` runs parts of it: memory, sqlite, imports, growth.
-
-The predecessor is installed into ``.venv-peer``, which nothing else uses. Trust the ratios rather than the rates:
-both depend on the machine, and only the ratios compare like with like.
+``make bench BENCH='memory imports'`` runs parts of it. The parts ``sql-…`` need servers that write through to the disk
+(``KOMBU_DURABLE=1 sh scripts/services.sh start postgresql mariadb``); without them they measure SQLite alone.
+Trust the ratios rather than the rates: both depend on the machine, and only the ratios compare like with like.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
+import argparse
 import sys
-from pathlib import Path
-from statistics import median
+from collections.abc import Callable, Sequence
 
-from bench import imports
+from bench import imports, memory
+from bench.parts import churn, depth, drain, idle, latency, machine, publish, sharing, threads, verdicts
+from bench.parts.options import Options
+from bench.parts.verdicts import Verdict
 
-HERE = Path(__file__).resolve().parent
-PEER = HERE.parent / ".venv-peer"
-PEER_VERSION = "kombu[sqlalchemy]==5.7.*"
-REPETITIONS = 5
-MILLION = 1_000_000
-COUNTS = {
-    ("memory", "raw"): 50_000,
-    ("memory", "ours"): 50_000,
-    ("memory", "peer"): 50_000,
-    ("sqlite", "raw"): 30_000,
-    ("sqlite", "ours"): 20_000,
-    ("sqlite", "peer"): 500,
+SQL: dict[str, Callable[[Options], list[Verdict]]] = {
+    "sql-publish": publish.measure,
+    "sql-drain": drain.measure,
+    "sql-four": sharing.measure,
+    "sql-threads": threads.measure,
+    "sql-latency": latency.measure,
+    "sql-depth": depth.measure,
+    "sql-idle": idle.measure,
+    "sql-churn": churn.measure,
 }
+OTHERS: dict[str, Callable[[], None]] = {
+    "memory": memory.rates,
+    "imports": imports.main,
+    "growth": memory.growth,
+}
+DATABASES = ("sqlite", "postgresql", "mariadb")
 
 
-def main(parts: list[str]) -> None:
-    peer = install_peer()
-    for part in parts or ["memory", "sqlite", "imports", "growth"]:
-        if part == "imports":
-            imports.main(peer)
-        elif part == "growth":
-            growth(peer)
-        else:
-            rates(part, peer)
+def main(arguments: Sequence[str]) -> None:
+    asked = _parser().parse_args(arguments)
+    parts = _parts(asked.parts)
+    for part in parts:
+        if part in OTHERS:
+            OTHERS[part]()
+    if sql := [part for part in parts if part in SQL]:
+        databases(sql, _options(asked))
 
 
-def rates(system: str, peer: Path) -> None:
-    found: dict[str, list[dict[str, float]]] = {"raw": [], "ours": [], "peer": []}
-    for _ in range(REPETITIONS):
-        for who, runs in found.items():
-            runs.append(run(who, system, peer))
-    show(system, {who: medians(runs) for who, runs in found.items()})
+def databases(parts: Sequence[str], options: Options) -> None:
+    machine.show(options)
+    found: list[Verdict] = []
+    for part in parts:
+        judged = SQL[part](options)
+        verdicts.show(judged)
+        found += judged
+    missed = [verdict for verdict in found if not verdict.reached]
+    print(f"\n{len(found) - len(missed)} of {len(found)} targets reached" + (", but:" if missed else ""))
+    for verdict in missed:
+        print(verdict)
 
 
-def growth(peer: Path) -> None:
-    print(
-        f"\n{'memory held':20} {'start':>10} {'tenth':>10} {'middle':>10} {'end':>10}   MiB, over {MILLION:,} messages"
+def _parts(names: Sequence[str]) -> list[str]:
+    """``sql`` stands for all of its parts; no name for all there are."""
+    chosen: list[str] = []
+    for name in names or [*OTHERS, "sql"]:
+        chosen += SQL if name == "sql" else [name]
+    for name in chosen:
+        if name not in SQL and name not in OTHERS:
+            raise SystemExit(f"no part {name!r}: there are {', '.join([*OTHERS, 'sql', *SQL])}")
+    return chosen
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").split("\n\n")[1])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join([*OTHERS, "sql", *SQL]))
+    parser.add_argument("--databases", default=",".join(DATABASES), help="some of %(default)s")
+    parser.add_argument("--rounds", type=int, default=3, help="medians of so many (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="that a rate is taken over (%(default)s)")
+    parser.add_argument("--samples", type=int, default=200, help="of latency (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of churn (%(default)s)")
+    return parser
+
+
+def _options(asked: argparse.Namespace) -> Options:
+    databases = tuple(asked.databases.split(","))
+    if unknown := [name for name in databases if name not in DATABASES]:
+        raise SystemExit(f"no database {unknown[0]!r}: there are {', '.join(DATABASES)}")
+    return Options(
+        databases=databases,
+        rounds=asked.rounds,
+        seconds=asked.seconds,
+        samples=asked.samples,
+        minutes=asked.minutes,
     )
-    for who, python in (("ours", Path(sys.executable)), ("5.7", peer)):
-        environment = {**os.environ, "PYTHONPATH": str(HERE.parent)} if who == "ours" else None
-        done = subprocess.run(
-            [python, HERE / "growth.py", str(MILLION)], env=environment, check=True, capture_output=True, text=True
-        )
-        print(f"{who:20} {' '.join(f'{value:10.1f}' for value in json.loads(done.stdout).values())}", flush=True)
-
-
-def install_peer() -> Path:
-    """The interpreter of the predecessor's environment, made once."""
-    python = PEER / "bin" / "python"
-    if not python.exists():
-        print(f"installing {PEER_VERSION} into {PEER.name} …", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", PEER], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", PEER_VERSION], check=True)
-    return python
-
-
-def run(who: str, system: str, peer: Path) -> dict[str, float]:
-    count = str(COUNTS[system, who])
-    command = [peer, HERE / "peer.py"] if who == "peer" else [sys.executable, "-m", f"bench.{who}"]
-    folder = HERE if who == "peer" else HERE.parent
-    done = subprocess.run([*command, system, count], cwd=folder, check=True, capture_output=True, text=True)
-    rates: dict[str, float] = json.loads(done.stdout)
-    return rates
-
-
-def medians(runs: list[dict[str, float]]) -> dict[str, float]:
-    return {name: median(each[name] for each in runs) for name in runs[0]}
-
-
-def show(system: str, rates: dict[str, dict[str, float]]) -> None:
-    print(f"\n{system:20} {'raw':>10} {'ours':>10} {'5.7':>10} {'ours/raw':>10} {'ours/5.7':>10}   messages a second")
-    for name, ours in rates["ours"].items():
-        raw, peer = rates["raw"].get(name), rates["peer"].get(name)
-        cells = [number(raw), number(ours), number(peer), ratio(ours, raw), ratio(ours, peer)]
-        print(f"{name:20} {' '.join(f'{cell:>10}' for cell in cells)}", flush=True)
-
-
-def number(rate: float | None) -> str:
-    return "-" if rate is None else f"{rate:,.0f}"
-
-
-def ratio(ours: float, other: float | None) -> str:
-    return "-" if other is None else f"{ours / other:.2f}"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from statistics import median
 
+from bench.parts.starting import interpreter
+
 ROOT = Path(__file__).resolve().parent.parent
 TIMES = 15
 STATEMENTS = {
@@ -19,7 +21,8 @@ STATEMENTS = {
 DRIVERS = ("amqp", "pika", "redis", "boto3", "pymongo", "greenstalk", "httpx", "sqlalchemy", "psycopg", "django")
 
 
-def main(peer: Path) -> None:
+def main() -> None:
+    peer = interpreter("5.7")
     taken: dict[tuple[str, str], list[float]] = {}
     for _ in range(TIMES):
         for name, statement in STATEMENTS.items():

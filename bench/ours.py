@@ -1,11 +1,9 @@
-"""This library: ``python -m bench.ours memory|sqlite COUNT``."""
+"""This library in memory: ``python -m bench.ours COUNT``."""
 
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 from bench.load import message, rate, report
 from kombu import Connection, Exchange, Message, Queue
@@ -15,10 +13,8 @@ QUEUE = Queue("bench", EXCHANGE, routing_key="bench")
 BATCH = 100
 
 
-def main(system: str, count: int) -> None:
-    if system == "sqlite":
-        set_up_django()
-    with Connection("memory://" if system == "memory" else "django://default") as connection:
+def main(count: int) -> None:
+    with Connection("memory://") as connection:
         QUEUE.declare(channel=connection.default_channel)
         producer = connection.Producer(exchange=EXCHANGE, routing_key="bench")
         bodies = [message(number) for number in range(count)]
@@ -46,24 +42,5 @@ def drainer(connection: Connection, count: int) -> tuple[list[int], Callable[[],
     return seen, drain
 
 
-def set_up_django() -> None:
-    import django
-    from django.conf import settings
-    from django.core.management import call_command
-
-    options = {
-        "transaction_mode": "IMMEDIATE",
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-    }
-    name = Path(tempfile.mkdtemp(prefix="kombu-bench-")) / "bench.sqlite3"
-    settings.configure(
-        INSTALLED_APPS=["kombu_django"],
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "OPTIONS": options}},
-        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-    )
-    django.setup()
-    call_command("migrate", verbosity=0)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(int(sys.argv[1]))

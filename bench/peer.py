@@ -1,10 +1,8 @@
-"""The predecessor from PyPI, in an environment of its own: ``python peer.py memory|sqlite COUNT``."""
+"""The predecessor from PyPI in memory, in an environment of its own: ``python peer.py COUNT``."""
 
 from __future__ import annotations
 
 import sys
-import tempfile
-from pathlib import Path
 
 from load import message, rate, report
 
@@ -14,16 +12,14 @@ EXCHANGE = Exchange("bench", "direct")
 QUEUE = Queue("bench", EXCHANGE, routing_key="bench")
 
 
-def main(system: str, count: int) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="kombu-bench-"))
-    url = "memory://" if system == "memory" else f"sqla+sqlite:///{folder / 'peer.sqlite3'}"
+def main(count: int) -> None:
     seen: list[int] = []
 
     def handle(body: dict[str, int], received) -> None:  # type: ignore[no-untyped-def]
         seen.append(body["i"])
         received.ack()
 
-    with Connection(url) as connection:
+    with Connection("memory://") as connection:
         QUEUE(connection.default_channel).declare()
         producer = connection.Producer(exchange=EXCHANGE, routing_key="bench")
         bodies = [message(number) for number in range(count)]
@@ -39,4 +35,4 @@ def main(system: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(int(sys.argv[1]))

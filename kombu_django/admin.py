@@ -138,10 +138,18 @@ class QueueAdmin(LookOnly):
         return format_html('<a href="{}?queue__id__exact={}">look</a>', url, queue.pk)
 
 
+class QueueFilter(admin.RelatedFieldListFilter):
+    """The queues of the database that the page shows, wherever a router would look for them."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[Any]:
+        found = Queue.objects.using(queue_database()).order_by("name")
+        return [(str(queue.pk), queue.name) for queue in found]
+
+
 @admin.register(Message)
 class MessageAdmin(LookOnly):
     list_display = ("id", "queue", "state", "deliveries", "age", "routing_key", "short_reason", "preview")
-    list_filter = ("queue",)
+    list_filter = (("queue", QueueFilter),)
     list_select_related = ("queue",)
     ordering = ("id",)
     show_full_result_count = False

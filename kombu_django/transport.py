@@ -6,7 +6,9 @@ import django
 from django.core.exceptions import AppRegistryNotReady, ImproperlyConfigured
 
 from kombu.exceptions import InvalidURL, OperationalError
+from kombu.sql import SQLStore
 from kombu.transport.virtual import Transport as VirtualTransport
+from kombu.transport.virtual import VirtualConnection
 from kombu.transport.virtual.store import Store
 from kombu_django.conf import DEFAULT_ALIAS
 
@@ -36,6 +38,12 @@ class Transport(VirtualTransport):
             known = ", ".join(sorted(connections))
             raise InvalidURL(f"django://{alias}: no such alias in settings.DATABASES, which has {known}")
         return DjangoStore(alias)
+
+    def establish_connection(self) -> VirtualConnection:
+        connection = super().establish_connection()
+        if isinstance(connection.store, SQLStore) and connection.store.in_transaction:
+            connection.ledger.settle_delay = 0.0  # as in a test case: another thread does not see what is taken here
+        return connection
 
     def driver_version(self) -> str:
         return django.get_version()

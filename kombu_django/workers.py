@@ -51,7 +51,7 @@ class Presence:
     def __exit__(self, *exc: object) -> None:
         if self._row is not None:
             with translated(self._database):
-                self._row.delete()
+                self._row.delete(using=self._database)
 
 
 def _now() -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, NestedTransaction, event
+from sqlalchemy.exc import SQLAlchemyError
 
 from kombu.exceptions import NotSupported, OperationalError
 from kombu.sql.listening import NOTIFY, Announcer
@@ -16,6 +18,9 @@ from kombu_sqlalchemy.database import AnyDatabase
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+
+logger = logging.getLogger(__name__)
 
 
 class BoundDatabase(AnyDatabase):
@@ -53,8 +58,13 @@ class BoundDatabase(AnyDatabase):
         driver: Any = self._connection.connection.dbapi_connection
         if self.dialect.one_writer and not driver.in_transaction:
             self._connection.exec_driver_sql("BEGIN IMMEDIATE")
-        with self._connection.begin_nested():
+        savepoint = self._connection.begin_nested()
+        try:
             yield
+        except BaseException:
+            self._roll_back(savepoint)
+            raise
+        savepoint.commit()
 
     @property
     def in_callers_transaction(self) -> bool:
@@ -79,6 +89,13 @@ class BoundDatabase(AnyDatabase):
 
     def waiter(self) -> Waiter:
         return Waiter(POLL)
+
+    def _roll_back(self, savepoint: NestedTransaction) -> None:
+        """The error that led here counts: after a deadlock MariaDB has no savepoint any more."""
+        try:
+            savepoint.rollback()
+        except SQLAlchemyError:
+            logger.debug("%s: a savepoint could not be rolled back", self.name, exc_info=True)
 
     def _notify(self, queues: list[str]) -> None:
         self.fetch(NOTIFY, [queues])

@@ -26,7 +26,8 @@ def make_engine(url: str, timeout: float, options: Mapping[str, Any]) -> Engine:
     """
     parsed = _parsed(url)
     settings: dict[str, Any] = {"poolclass": NullPool, **options}
-    settings["connect_args"] = {**_connect_args(parsed, timeout), **settings.get("connect_args", {})}
+    unsaid = {name: value for name, value in _connect_args(parsed, timeout).items() if name not in parsed.query}
+    settings["connect_args"] = {**unsaid, **settings.get("connect_args", {})}
     try:
         engine = create_engine(parsed, **settings)
     except (NoSuchModuleError, ModuleNotFoundError) as exc:

@@ -19,15 +19,25 @@ class SQLAlchemyStore(SQLStore):
     """Through ``engine``, from whose pool it keeps a connection for each thread that uses it at the same time.
 
     ``prefix`` begins the tables' names, behind a schema and a dot perhaps. ``create_tables``: make those that are
-    missing; None does so on SQLite only.
+    missing; None does so on SQLite only. ``own_engine``: nobody else uses it, so that its pool ends with the store.
     """
 
-    def __init__(self, engine: Engine, prefix: str = PREFIX, create_tables: bool | None = None) -> None:
+    _own: Engine | None = None
+
+    def __init__(
+        self, engine: Engine, prefix: str = PREFIX, create_tables: bool | None = None, own_engine: bool = False
+    ) -> None:
         def prepare(connection: Connection, dialect: Dialect) -> None:
             if create_tables or (create_tables is None and dialect.name == "SQLite"):
                 make_missing(connection, dialect)
 
         super().__init__("sqlalchemy", EngineDatabase(engine, prefix, prepare))
+        self._own = engine if own_engine else None
+
+    def close(self) -> None:
+        super().close()
+        if self._own is not None:
+            self._own.dispose()
 
     def within(self, connection: object) -> SQLStore:
         """``connection``: a SQLAlchemy Connection or Session on the same database, in a transaction of the caller's."""

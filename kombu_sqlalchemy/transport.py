@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import sqlalchemy
@@ -10,13 +11,14 @@ from sqlalchemy import Connection, Engine
 
 from kombu.exceptions import InvalidURL
 from kombu.sql.dialect import PREFIX
+from kombu.transport.virtual import Options, VirtualConnection, read_options
 from kombu.transport.virtual import Transport as VirtualTransport
-from kombu.transport.virtual import VirtualConnection, read_options
 from kombu.transport.virtual.store import Store
 from kombu_sqlalchemy.engines import make_engine
 from kombu_sqlalchemy.store import ConnectionStore, SQLAlchemyStore
 
 _OWN = ("engine", "connection", "engine_options", "table_prefix", "create_tables")
+_SHARED = frozenset(field.name for field in fields(Options))
 
 
 class Transport(VirtualTransport):
@@ -40,8 +42,9 @@ class Transport(VirtualTransport):
 
     def make_store(self) -> Store:
         options = self.address.options
-        prefix = str(options.get("table_prefix", PREFIX))
+        prefix = self._prefix()
         connection, engine = options.get("connection"), options.get("engine")
+        own = engine is None
         if isinstance(connection, Connection):
             return ConnectionStore(connection, prefix)
         if connection is not None:
@@ -50,11 +53,16 @@ class Transport(VirtualTransport):
             engine = make_engine(self._url(), self.address.connect_timeout, self._engine_options())
         elif not isinstance(engine, Engine):
             raise InvalidURL(f"transport option engine={engine!r} is no SQLAlchemy Engine")
-        return SQLAlchemyStore(engine, prefix, self._create_tables())
+        return SQLAlchemyStore(engine, prefix, self._create_tables(), own_engine=own)
 
     def establish_connection(self) -> VirtualConnection:
         rest = {name: value for name, value in self.address.options.items() if name not in _OWN}
+        if unknown := sorted(rest.keys() - _SHARED):
+            known = ", ".join([*_OWN, *sorted(_SHARED)])
+            raise InvalidURL(f"unknown transport option {unknown[0]!r}: known are {known}")
         connection = VirtualConnection(self.make_store(), read_options(rest))
+        if isinstance(connection.store, ConnectionStore):
+            connection.ledger.settle_delay = 0.0  # the caller may commit right after an acknowledgement
         connection.open()
         return connection
 
@@ -67,14 +75,22 @@ class Transport(VirtualTransport):
             raise InvalidURL("which database? sqla+sqlite:///queues.sqlite3, or sqla:// with the option engine")
         return url
 
+    def _prefix(self) -> str:
+        given = self.address.options.get("table_prefix", PREFIX)
+        if not isinstance(given, str):
+            raise InvalidURL(f"transport option table_prefix={given!r} must be text")
+        return given
+
     def _engine_options(self) -> Mapping[str, Any]:
         given = self.address.options.get("engine_options", {})
         if not isinstance(given, Mapping):
             raise InvalidURL(f"transport option engine_options={given!r} must be a mapping")
+        if not isinstance(arguments := given.get("connect_args", {}), Mapping):
+            raise InvalidURL(f"transport option engine_options: connect_args={arguments!r} must be a mapping")
         return given
 
     def _create_tables(self) -> bool | None:
         given = self.address.options.get("create_tables")
-        if given not in (None, True, False):
+        if given is not None and not isinstance(given, bool):
             raise InvalidURL(f"transport option create_tables={given!r} must be True or False")
-        return None if given is None else bool(given)
+        return given

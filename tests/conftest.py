@@ -16,7 +16,7 @@ import pytest
 from tests import servers
 
 pytest.register_assert_rewrite("kombu.testing")
-pytest_plugins = ["tests.databases", "tests.memory", "tests.watched", "tests.shop"]
+pytest_plugins = ["tests.databases", "tests.memory", "tests.places", "tests.watched", "tests.shop"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

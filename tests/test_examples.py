@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import os
 import runpy
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
 
@@ -20,6 +22,11 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "examples"
 EXAMPLES = sorted(path for path in FOLDER.glob("*.py") if not path.stem.startswith("own_transport"))
 """All but the transport of one's own, which has tests of its own."""
+
+IN_DATABASES = [path for path in EXAMPLES if path.stem.startswith("sqlalchemy_")]
+"""Those that need a database, of SQLite's unless they are told another."""
+
+ANYWHERE = [path for path in EXAMPLES if path not in IN_DATABASES]
 
 each_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 
@@ -49,6 +56,14 @@ def run(example: Path, folder: Path, *arguments: str) -> subprocess.CompletedPro
     )
 
 
+def left_in(database: Path) -> list[tuple[str]]:
+    """Tables of its own, and what is declared in Kombu's."""
+    with closing(sqlite3.connect(database)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB '[ks]*_*'")
+        named = "SELECT name FROM kombu_queue UNION ALL SELECT name FROM kombu_exchange WHERE name <> ''"
+        return [*tables, *connection.execute(named)]
+
+
 def test_there_are_more_than_a_few() -> None:
     assert len(EXAMPLES) >= 20
 
@@ -59,7 +74,7 @@ def test_it_prints_what_it_says(example: Path, tmp_path: Path) -> None:
     assert (said.stderr, said.stdout, said.returncode) == ("", promised(example), 0)
 
 
-@each_example
+@pytest.mark.parametrize("example", ANYWHERE, ids=lambda path: path.stem)
 def test_it_leaves_nothing_behind_and_may_run_again(
     example: Path,
     name: str,
@@ -74,6 +89,20 @@ def test_it_leaves_nothing_behind_and_may_run_again(
         main(f"memory://{name}")
         assert capsys.readouterr().out == promised(example)
         assert declared(store) == ([], [])
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize("example", IN_DATABASES, ids=lambda path: path.stem)
+def test_in_a_database_it_leaves_nothing_behind_and_may_run_again(
+    example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = runpy.run_path(str(example))["main"]
+    url = f"sqla+sqlite:///{tmp_path / 'shop.sqlite3'}"
+    before = set(threading.enumerate())
+    for _ in range(2):
+        main(url)
+        assert capsys.readouterr().out == promised(example)
+        assert left_in(tmp_path / "shop.sqlite3") == []
     assert set(threading.enumerate()) <= before
 
 

@@ -95,6 +95,7 @@ class Listener(Waiter):
 
     def wait(self, until: float) -> None:
         if self._heard:
+            self.look_again_soon()
             return
         with selectors.DefaultSelector() as selector:
             selector.register(self._awake, selectors.EVENT_READ)
@@ -102,6 +103,7 @@ class Listener(Waiter):
                 selector.register(self._driver.pgconn.socket, selectors.EVENT_READ)
             while (remaining := until - time.monotonic()) > 0 and not self._woken.is_set():
                 if selector.select(remaining) and self._announced():
+                    self.look_again_soon()
                     return
         with suppress(BlockingIOError):
             self._awake.recv(4096)

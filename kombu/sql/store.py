@@ -57,9 +57,13 @@ class SQLStore(SQLLimits):
 
     def open(self) -> None:
         """See that the database answers, that it is new enough, and that it has the tables."""
-        self.database.open()
-        self._look()
-        self._waiter = self.database.waiter()
+        try:
+            self.database.open()
+            self._look()
+            self._waiter = self.database.waiter()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         waiter, self._waiter = self._waiter, None

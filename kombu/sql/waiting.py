@@ -39,6 +39,10 @@ class Waiter:
         """From any thread: end :meth:`wait`, or the next one at once."""
         self._woken.set()
 
+    def look_again_soon(self) -> None:
+        """Something came, if perhaps to others: what follows at once need not be told."""
+        self.poll = SHORTEST_POLL
+
     def woken(self) -> bool:
         """Whether :meth:`wake` was called since this was asked."""
         if self._woken.is_set():
@@ -81,7 +85,7 @@ def wait(waiter: Waiter, queues: Collection[str], due_in: Callable[[], float | N
         waiter.mark(queues)
         due = due_in()
         if due is not None and due <= 0:
-            waiter.poll = SHORTEST_POLL
+            waiter.look_again_soon()
             return
         now = time.monotonic()
         waiter.wait(min(deadline, now + waiter.poll, now + (timeout if due is None else due)))

@@ -11,12 +11,13 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from django.db.backends.utils import CursorWrapper
 
-from kombu.exceptions import NotSupported
+from kombu.exceptions import KombuError, NotSupported
 from kombu.sql import MARIADB, MYSQL, POSTGRESQL, SQLITE, Conflict, Database, Dialect
 from kombu.sql.database import Row
-from kombu.sql.listening import LISTEN, NOTIFY, Announcer, Listener
+from kombu.sql.listening import LISTEN, NOTIFY, UNLISTEN, Announcer, Listener
 from kombu.sql.liveness import is_dead
 from kombu.sql.pooler import is_behind_pooler
 from kombu.sql.waiting import POLL, DataVersion, Waiter
@@ -28,8 +29,11 @@ logger = logging.getLogger(__name__)
 _FORGOTTEN = "26000"
 """PostgreSQL's invalid_sql_statement_name."""
 
-_changed_in_transaction: WeakSet[BaseDatabaseWrapper] = WeakSet()
-"""Connections that changed the topology in a transaction that has not committed, as far as is known."""
+_changed_in: WeakKeyDictionary[BaseDatabaseWrapper, transaction.Atomic] = WeakKeyDictionary()
+"""Connections that changed the topology in a transaction that has not committed, and the outermost block of that."""
+
+_listening: WeakKeyDictionary[Any, WeakSet[DjangoDatabase]] = WeakKeyDictionary()
+"""The driver's connections that listen, and for whom."""
 
 
 class DjangoDatabase(Database):
@@ -45,7 +49,6 @@ class DjangoDatabase(Database):
         self._dialect: Dialect | None = None
         self._opened: BaseDatabaseWrapper | None = None
         self._here = threading.local()
-        self._listening: WeakSet[Any] = WeakSet()
         self._direct: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
         self._told = False
         self._prepared = Prepared() if self._is_postgresql() else None
@@ -72,6 +75,7 @@ class DjangoDatabase(Database):
 
     def close(self) -> None:
         """Close what :meth:`open` opened in this thread, unless a transaction is open: nobody else may do it there."""
+        self._stop_listening()
         mine, self._opened = self._opened, None
         if mine is not None and mine is self.connection and not mine.in_atomic_block:
             mine.close()
@@ -82,7 +86,7 @@ class DjangoDatabase(Database):
             yield
             return
         connection = self.connection
-        visiting = connection.connection is None
+        visiting = connection.connection is None and connection is not self._opened
         self._here.inside = True
         try:
             self._connect()
@@ -91,6 +95,7 @@ class DjangoDatabase(Database):
         finally:
             self._here.inside = False
             if visiting and not connection.in_atomic_block:
+                self._stop_listening()
                 connection.close()
 
     def fetch(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
@@ -127,13 +132,14 @@ class DjangoDatabase(Database):
 
     @property
     def provisional(self) -> bool:
-        return self.connection in _changed_in_transaction
+        outermost = self.connection.atomic_blocks[:1]
+        return bool(outermost) and _changed_in.get(self.connection) is outermost[0]
 
     def topology_changes(self) -> None:
         connection = self.connection
         if len(connection.atomic_blocks) > 1:  # the innermost is this store's
-            _changed_in_transaction.add(connection)
-            transaction.on_commit(lambda: _changed_in_transaction.discard(connection), using=self.alias)
+            _changed_in[connection] = connection.atomic_blocks[0]
+            transaction.on_commit(lambda: _changed_in.pop(connection, None), using=self.alias)
 
     def waiter(self) -> Waiter:
         vendor = self.connection.vendor
@@ -179,10 +185,25 @@ class DjangoDatabase(Database):
         driver: Any = self.connection.connection
         if self.connection.in_atomic_block or not self._is_direct(driver):
             return None
-        if driver not in self._listening:
+        if driver not in _listening:
             self.run(LISTEN)
-            self._listening.add(driver)
+            _listening[driver] = WeakSet()
+        _listening[driver].add(self)
         return driver
+
+    def _stop_listening(self) -> None:
+        """Unless another store does, too, at this thread's connection: who has that next is told nothing."""
+        connection = self.connection
+        listeners = _listeners(connection)
+        if listeners is None or connection.in_atomic_block:
+            return
+        listeners.discard(self)
+        if not listeners:
+            try:
+                with translated(self.alias):
+                    _unlisten(connection)
+            except KombuError as exc:
+                logger.debug("%s: a lost connection listens no more: %s", self.name, exc)
 
     def _is_direct(self, driver: Any) -> bool:
         """Whether no pooler is between; that is asked once for a connection, and said once where there is one."""
@@ -193,6 +214,27 @@ class DjangoDatabase(Database):
                 self._told = True
                 logger.info("%s is behind a connection pooler: consumers ask it instead of listening", self.name)
         return found
+
+
+def _listeners(connection: BaseDatabaseWrapper) -> WeakSet[DjangoDatabase] | None:
+    if connection.vendor != "postgresql" or connection.connection is None:
+        return None
+    return _listening.get(connection.connection)
+
+
+def _unlisten(connection: BaseDatabaseWrapper) -> None:
+    _listening.pop(connection.connection, None)
+    with connection.cursor() as cursor:
+        cursor.execute(UNLISTEN)
+
+
+def _taken_from_a_pool(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    """Whoever put it there while it listened, it was not a store."""
+    if _listeners(connection) is not None:
+        _unlisten(connection)
+
+
+connection_created.connect(_taken_from_a_pool, dispatch_uid="kombu_django.store")
 
 
 def dialect(connection: BaseDatabaseWrapper, connect: bool = True) -> Dialect:

@@ -18,17 +18,18 @@ _MOST = 200
 """Statements that a connection prepares: each keeps some memory of the server."""
 
 
+_uses: WeakKeyDictionary[Any, dict[str, int]] = WeakKeyDictionary()
+"""Of each statement, by the driver's connection, which several stores may share."""
+
+
 class Prepared:
     """What connections have prepared. To be used by several threads, each with a connection of its own."""
 
-    def __init__(self) -> None:
-        self._uses: WeakKeyDictionary[Any, dict[str, int]] = WeakKeyDictionary()
-
     def executing(self, driver: Any, statement: str, parameters: int, run: Callable[[str], object]) -> str:
         """What to send instead of ``statement``, or that itself; ``run`` sends what prepares it."""
-        uses = self._uses.get(driver)
+        uses = _uses.get(driver)
         if uses is None:
-            uses = self._uses[driver] = {}
+            uses = _uses[driver] = {}
         used = uses.get(statement, 0)
         if used < _USES:
             if used or len(uses) < _MOST:
@@ -42,7 +43,7 @@ class Prepared:
 
     def forget(self, driver: Any) -> None:
         """Of a connection that has lost them, as DISCARD ALL does."""
-        self._uses.pop(driver, None)
+        _uses.pop(driver, None)
 
 
 def _numbered(statement: str) -> str:

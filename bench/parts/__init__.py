@@ -1,0 +1,1 @@
+"""The parts of the benchmark over databases: each starts the processes of its systems and makes a table."""

@@ -1,0 +1,40 @@
+"""Each system, imported only where it is wanted: an environment has only what its own one needs."""
+
+from __future__ import annotations
+
+from systems.place import Place
+from systems.system import System
+
+
+def system(name: str, place: Place) -> System:
+    """On its place."""
+    match name, place.kind:
+        case "sqla", _:
+            from systems.doors import SQLAlchemyDoor
+
+            return SQLAlchemyDoor(place)
+        case "django", _:
+            from systems.doors import DjangoDoor
+
+            return DjangoDoor(place)
+        case "5.7", _:
+            from systems.predecessor import Predecessor
+
+            return Predecessor(place)
+        case "pgmq", _:
+            from systems.pgmq_client import PgmqClient
+
+            return PgmqClient(place)
+        case "raw", "postgresql":
+            from systems.raw_postgresql import RawPostgreSQL
+
+            return RawPostgreSQL(place)
+        case "raw", "mariadb":
+            from systems.raw_mariadb import RawMariaDB
+
+            return RawMariaDB(place)
+        case "raw", "sqlite":
+            from systems.raw_sqlite import RawSQLite
+
+            return RawSQLite(place)
+    raise SystemExit(f"no system {name!r} on {place.kind}")

@@ -1,0 +1,28 @@
+"""Where a system keeps its messages: a database of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HOST = "127.0.0.1"
+USER = "kombu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """``kind`` is sqlite, postgresql or mariadb; ``name`` the database's, or the file's path."""
+
+    kind: str
+    name: str
+    port: int = 0
+    synchronous: str = "FULL"
+    """Of SQLite: FULL waits for the disk at each commit, NORMAL may forget the last ones when the power fails."""
+    driver: str = ""
+    """Of MariaDB: pymysql or mysqldb, which is mysqlclient."""
+
+    def url(self) -> str:
+        """SQLAlchemy's."""
+        if self.kind == "sqlite":
+            return f"sqlite:///{self.name}"
+        driver = {"postgresql": "postgresql+psycopg", "mariadb": f"mysql+{self.driver}"}[self.kind]
+        return f"{driver}://{USER}@{HOST}:{self.port}/{self.name}"

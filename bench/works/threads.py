@@ -1,0 +1,47 @@
+"""Threads that publish singly: through one connection, or through a pool of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from load import message
+from systems.system import Body, System
+from works.timing import Taken, lasting, taken
+
+FIRST = 800
+
+
+def work(system: System, seconds: float, threads: int, pooled: bool) -> Taken:
+    system.open()
+    publish = _pooled(system) if pooled else lambda body: system.publish([body])
+    first = _published(publish, FIRST, threads)
+    found = _published(publish, lasting(seconds, first, FIRST), threads)
+    system.close()
+    return found
+
+
+def _pooled(system: Any) -> Callable[[Body], object]:
+    from systems.client import EXCHANGE
+
+    from kombu.pools import producers
+
+    pool = producers[system.connection]
+
+    def publish(body: Body) -> None:
+        with pool.acquire(block=True) as producer:
+            producer.publish(body, exchange=EXCHANGE, routing_key="bench")
+
+    return publish
+
+
+def _published(publish: Callable[[Body], object], count: int, threads: int) -> Taken:
+    bodies = [message(number) for number in range(count)]
+
+    def some(first: int) -> None:
+        for body in bodies[first::threads]:
+            publish(body)
+
+    with ThreadPoolExecutor(threads) as crew:
+        return taken(count, lambda: list(crew.map(some, range(threads))))

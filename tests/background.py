@@ -1,0 +1,48 @@
+"""Threads that run beside a test until its block ends, and waiting for what they do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from django.db import connections
+
+LONG = 60.0
+"""Seconds in which a server comes back and all that was promised has happened."""
+
+Errors = list[BaseException]
+
+
+@contextmanager
+def running(work: Callable[[], object], stop: Callable[[], object], errors: Errors) -> Iterator[None]:
+    """``work()`` in a thread of its own; its error is one of ``errors`` then. ``stop()`` lets it return."""
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as exc:  # noqa: BLE001 - looked at by the test
+            errors.append(exc)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop()
+        thread.join(LONG)
+        if thread.is_alive():
+            errors.append(AssertionError("a thread hangs"))
+
+
+def eventually(look: Callable[[], object], errors: Errors | None = None) -> None:
+    """Look again and again, unless there are ``errors``: the first is raised."""
+    deadline = time.monotonic() + LONG
+    while not look():
+        if errors:
+            raise errors[0]
+        assert time.monotonic() < deadline, f"nothing came of it in {LONG} s"
+        time.sleep(0.01)

@@ -1,0 +1,314 @@
+"""Who waits for messages is told of them where the database can: rarely enough, and never inside a transaction."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import psycopg
+import pytest
+from django.db import connections
+from sqlalchemy import Engine, event
+from sqlalchemy.orm import Session
+
+from kombu import Connection, Queue
+from kombu.sql import listening, waiting
+from kombu.transport.virtual import drain
+from tests import servers
+from tests.forks import Child, alone, needs_fork
+from tests.memory import PATIENCE
+from tests.places import ON_POSTGRESQL, ON_SQLITE, Place, places
+from tests.processes import engine_of
+from tests.proxy import Proxy
+
+ORDERS = Queue("orders")
+TO_ORDERS = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "orders"}
+AN_HOUR = 3600.0
+THREADS = 8
+EACH = 100
+
+
+class Publisher:
+    """Another process, which publishes when it is told to. Made before anything is connected."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._ear, self._mouth = os.pipe()
+        self._child: Child = alone(self._work)
+
+    def publish(self) -> None:
+        os.write(self._mouth, b"!")
+
+    def end(self) -> None:
+        os.close(self._mouth)
+        os.close(self._ear)
+        assert self._child.lives_to_the_end()
+
+    def _work(self) -> None:
+        os.close(self._mouth)
+        listening.EVERY = 0.0
+        with Connection(self._url) as connection:
+            while os.read(self._ear, 1):
+                connection.Producer().publish("woken", "orders")
+
+
+@pytest.fixture
+def declared(place: Place) -> None:
+    with Connection(place.url) as connection:
+        ORDERS(connection).declare()
+    connections.close_all()
+
+
+@pytest.fixture
+def publisher(place: Place, declared: None) -> Iterator[Publisher]:
+    publisher = Publisher(place.url)
+    yield publisher
+    publisher.end()
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Nobody looks by himself within an hour; set when a thread begins to wait for being told."""
+    begun = threading.Event()
+    for module, name in [
+        (waiting, "SHORTEST_POLL"),
+        (waiting, "POLL"),
+        (listening, "_IDLE_POLL"),
+        (drain, "_MOST_WAIT"),
+        (drain, "_KEEP_HOUSE_EVERY"),
+    ]:
+        monkeypatch.setattr(module, name, AN_HOUR)
+    for kind in (listening.Listener, waiting.DataVersion):
+        monkeypatch.setattr(kind, "wait", _noting(begun, kind.wait))
+    return begun
+
+
+def _noting(begun: threading.Event, wait: Callable[[Any, float], None]) -> Callable[[Any, float], None]:
+    def noted(self: Any, until: float) -> None:
+        begun.set()
+        wait(self, until)
+
+    return noted
+
+
+class TestAnIdleConsumer:
+    pytestmark = needs_fork
+
+    @pytest.mark.parametrize("place", [*ON_POSTGRESQL, *ON_SQLITE], indirect=True)
+    def test_is_woken_by_another_process_that_publishes(
+        self, place: Place, publisher: Publisher, waits: threading.Event
+    ) -> None:
+        consuming = place.in_background(consume, place.url, 3, publisher, waits)
+        assert consuming.result(PATIENCE) == ["woken"] * 3
+
+    @pytest.mark.parametrize("place", places("sqla-mariadb", "django-mariadb"), indirect=True)
+    def test_looks_by_itself_where_nobody_tells(self, place: Place, publisher: Publisher) -> None:
+        with Connection(place.url) as connection:
+            assert not engine_of(connection).store.database.announces  # type: ignore[attr-defined]
+        assert consume(place.url, 3, publisher) == ["woken"] * 3
+
+
+def consume(url: str, count: int, publisher: Publisher, waits: threading.Event | None = None) -> list[Any]:
+    """Each message is published once the consumer waits."""
+    seen: list[Any] = []
+
+    def publish() -> None:
+        for _ in range(count):
+            if waits is not None:
+                assert waits.wait(PATIENCE)
+                waits.clear()
+            publisher.publish()
+            one.acquire(timeout=PATIENCE)
+
+    def handle(message: Any) -> None:
+        seen.append(message.payload)
+        message.ack()
+        one.release()
+
+    one = threading.Semaphore(0)
+    publishing = threading.Thread(target=publish)
+    with Connection(url, transport_options={"settle_delay": 0}) as connection:
+        with connection.Consumer(ORDERS, on_message=handle):
+            publishing.start()
+            while len(seen) < count:
+                connection.drain_events(timeout=AN_HOUR)
+        publishing.join(PATIENCE)
+    return seen
+
+
+@pytest.mark.server("pgbouncer")
+@pytest.mark.parametrize("place", ON_POSTGRESQL, indirect=True)
+def test_behind_a_pooler_that_lends_its_connections_it_says_once_that_it_polls(
+    place: Place, declared: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with Proxy(servers.PGBOUNCER_PORT) as proxy:
+        connection, other = place.connect(place.through(proxy)), place.connect()
+        seen: list[Any] = []
+        with connection.Consumer(ORDERS, on_message=lambda message: (seen.append(message.payload), message.ack())):
+            for number in range(3):
+                with pytest.raises(TimeoutError):
+                    connection.drain_events(timeout=0.05)
+                place.in_background(other.Producer().publish, number, "orders").result(PATIENCE)
+                connection.drain_events(timeout=PATIENCE)
+                proxy.cut()
+        assert seen == [0, 1, 2]
+        told = [text for text in caplog.messages if "behind a connection pooler" in text]
+        assert len(told) == 1
+
+
+@pytest.mark.parametrize("place", ON_POSTGRESQL, indirect=True)
+class TestAnnouncements:
+    @pytest.fixture
+    def ear(self, place: Place, declared: None) -> Iterator[Ear]:
+        with Ear(place) as ear:
+            yield ear
+
+    def test_a_storm_of_publishes_sends_few(self, place: Place, ear: Ear) -> None:
+        shared = place.connect()
+        began = time.monotonic()
+        publishing = [place.in_background(storm, shared) for _ in range(THREADS)]
+        for each in publishing:
+            each.result(3 * PATIENCE)
+        lasted = time.monotonic() - began
+        assert len(place.bodies()) == THREADS * EACH
+        heard = ear.heard()
+        assert 1 <= len(heard) <= lasted / listening.EVERY + 1
+        assert set(heard) == {"orders"}
+
+    def test_none_is_sent_inside_the_transaction_that_stores(
+        self, place: Place, ear: Ear, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(listening, "EVERY", 0.0)
+        connection = place.connect(settle_delay=0)
+        Queue("strict", queue_arguments={"x-max-length": 9, "x-overflow": "reject-publish", **TO_ORDERS})(
+            connection
+        ).declare()
+        producer = connection.Producer()
+        with statements(place) as said:
+            producer.publish("alone", "orders")
+            producer.publish_many(range(250), routing_key="orders")
+            producer.publish("where there has to be room", "strict")
+            message = Queue("strict")(connection).get()
+            assert message is not None
+            message.reject()
+        assert "store inside" in said
+        assert "tell inside" not in said
+        assert ear.heard() == ["orders", "orders", "strict", "orders"]
+
+    def test_one_of_the_callers_transaction_is_sent_when_that_has_committed(self, place: Place, ear: Ear) -> None:
+        connection = place.connect()
+        with callers(place) as within:
+            connection.Producer().publish("one", "orders", within=within)
+            assert ear.heard() == []
+        assert ear.heard() == ["orders"]
+
+    def test_none_is_sent_for_a_transaction_that_is_rolled_back(self, place: Place, ear: Ear) -> None:
+        connection = place.connect()
+        with pytest.raises(ZeroDivisionError), callers(place) as within:
+            connection.Producer().publish("one", "orders", within=within)
+            raise ZeroDivisionError
+        assert (ear.heard(), place.bodies()) == ([], [])
+
+
+@pytest.mark.parametrize("place", ON_POSTGRESQL, indirect=True)
+def test_who_was_told_of_what_another_took_looks_again_soon(
+    place: Place, declared: None, waits: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For what comes in the moments after an announcement is not announced again."""
+    store: Any = engine_of(place.connect()).store
+    store._waiter.poll = AN_HOUR
+    monkeypatch.setattr(waiting, "SHORTEST_POLL", 0.01)
+    monkeypatch.setattr(listening.Announcer, "wanted", lambda *_: [])
+    told = place.in_background(store.wait, ["orders"], AN_HOUR)
+    try:
+        assert waits.wait(PATIENCE)
+        waits.clear()
+        with psycopg.connect(servers.postgresql_url(str(place.engine.url.database)), autocommit=True) as outside:
+            outside.execute("NOTIFY kombu, 'orders'")
+        assert waits.wait(PATIENCE), "it looks, and waits again"
+        place.connect().Producer().publish("just after it", "orders")
+        told.result(PATIENCE)
+    finally:
+        store.wake()
+
+
+class Ear:
+    """Hears every announcement, past the library."""
+
+    def __init__(self, place: Place) -> None:
+        self._url = servers.postgresql_url(str(place.engine.url.database))
+
+    def __enter__(self) -> Self:
+        self._connection = psycopg.connect(self._url, autocommit=True)
+        self._connection.execute("LISTEN kombu")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._connection.close()
+
+    def heard(self) -> list[str]:
+        """Since it was asked before: all that came earlier than one's own."""
+        self._connection.execute("NOTIFY kombu, 'enough'")
+        heard: list[str] = []
+        for notice in self._connection.notifies(timeout=PATIENCE):
+            if notice.payload == "enough":
+                return heard
+            heard.append(notice.payload)
+        raise AssertionError("it hears not even itself")
+
+
+@contextmanager
+def callers(place: Place) -> Iterator[Any]:
+    """A transaction of the caller's, who is told when it has committed: ``atomic``, or a session."""
+    if place.door == "django":
+        with place.transaction() as within:
+            yield within
+        return
+    with Session(place.engine) as session, session.begin():
+        yield session
+
+
+@contextmanager
+def statements(place: Place) -> Iterator[list[str]]:
+    """What this thread's connection says: ``store`` and ``tell``, ``inside`` a transaction or not."""
+    said: list[str] = []
+    inside = False
+
+    def note(sql: str) -> None:
+        nonlocal inside
+        if sql in ("BEGIN", "COMMIT"):
+            inside = sql == "BEGIN"
+        elif "INSERT INTO kombu_message" in sql or "pg_notify" in sql:
+            said.append(("tell" if "pg_notify" in sql else "store") + " inside" * inside)
+
+    def of_sqlalchemy(_: object, __: object, sql: str, *___: object) -> None:
+        note(sql)
+
+    def of_django(execute: Callable[..., object], sql: str, *rest: Any) -> object:
+        nonlocal inside
+        inside = connections[alias].in_atomic_block
+        note(sql)
+        return execute(sql, *rest)
+
+    if place.door == "django":
+        alias = place.url.removeprefix("django://")
+        with connections[alias].execute_wrapper(of_django):
+            yield said
+        return
+    event.listen(Engine, "before_cursor_execute", of_sqlalchemy)
+    try:
+        yield said
+    finally:
+        event.remove(Engine, "before_cursor_execute", of_sqlalchemy)
+
+
+def storm(connection: Connection) -> None:
+    producer = connection.Producer(routing_key="orders")
+    for number in range(EACH):
+        producer.publish(number)
