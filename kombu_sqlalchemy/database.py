@@ -24,6 +24,7 @@ from kombu.sql.listening import LISTEN, NOTIFY, UNLISTEN, Announcer, Listener
 from kombu.sql.liveness import is_dead
 from kombu.sql.pooler import is_behind_pooler
 from kombu.sql.waiting import POLL, DataVersion, Waiter
+from kombu_sqlalchemy import forking
 
 logger = logging.getLogger(__name__)
 
@@ -124,6 +125,8 @@ class EngineDatabase(AnyDatabase):
         self._listening: WeakSet[Any] = WeakSet()
         self._polls = False
         self._announcer = Announcer(self.name, self._notify)
+        if self._dialect.one_writer:
+            forking.watch(self)
 
     @property
     def connection(self) -> Connection:
@@ -143,6 +146,14 @@ class EngineDatabase(AnyDatabase):
             with self._translated(connection):
                 self._stop_listening(connection)
                 connection.close()
+
+    def close_idle(self) -> None:
+        """What nobody uses now."""
+        while True:
+            try:
+                self._forget(self._idle.pop())
+            except IndexError:
+                return
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -225,6 +236,8 @@ class EngineDatabase(AnyDatabase):
             return self._connect()
 
     def _connect(self) -> Connection:
+        if self._dialect.one_writer:
+            forking.check(self.engine.url.database)
         connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         driver = _driver(connection)
         if self.engine.dialect.driver == "psycopg" and is_behind_pooler(driver):
@@ -232,6 +245,7 @@ class EngineDatabase(AnyDatabase):
         if not self._dialect.updates_return:
             connection.exec_driver_sql(_READ_COMMITTED)
         if self._dialect.one_writer:
+            forking.opened(connection)
             connection.begin()  # a listener of the application's may say BEGIN now, and nobody would ever end that
             if driver.in_transaction:
                 connection.exec_driver_sql("ROLLBACK")

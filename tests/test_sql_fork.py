@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+import threading
 
 import pytest
 
 from kombu import Connection, Message, Queue
-from tests.forks import Child, alone, needs_fork
+from kombu.exceptions import NotSupported
+from tests.forks import Child, needs_fork
 from tests.memory import PATIENCE
-from tests.places import WITH_EVERY_DRIVER, Place, places
+from tests.places import Place, places
 from tests.processes import engine_of
 
 ORDERS = Queue("orders")
@@ -86,11 +87,9 @@ def test_a_child_that_ends_in_whatever_way_leaves_the_parent_s_connection_alone(
         connection.close()
         gc.collect()
 
-    driver = engine_of(connection).store.database._idle[-1].connection.dbapi_connection  # type: ignore[attr-defined]
     for ending in (lambda: None, forget, close):
         assert Child(ending).lives_to_the_end()
         connection.Producer().publish("after it", "orders")
-    assert engine_of(connection).store.database._idle[-1].connection.dbapi_connection is driver  # type: ignore[attr-defined]
     assert place.bodies() == ["held", "after it", "after it", "after it"]
 
 
@@ -121,6 +120,32 @@ def test_what_a_child_publishes_is_stored_after_the_parent_has_closed_its_connec
         assert child.lives_to_the_end()
     turns.close()
     assert sorted(place.bodies()) == ["child 1", "child 2", "child 3", "held", "parent"]
+
+
+@pytest.mark.parametrize("place", places("sqla-sqlite"), indirect=True)
+def test_a_child_forked_while_a_thread_was_using_sqlite_is_refused_with_the_way_out(
+    place: Place, connection: Connection
+) -> None:
+    """It could lose what it stores, without a word."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def use() -> None:
+        with engine_of(connection).store.database.session():  # type: ignore[attr-defined]
+            entered.set()
+            leave.wait(PATIENCE)
+
+    def work() -> None:
+        with pytest.raises(NotSupported, match="fork before threads use it"):
+            connection.Producer().publish("lost", "orders", retry=True)
+
+    using = place.in_background(use)
+    assert entered.wait(PATIENCE)
+    child = Child(work)
+    leave.set()
+    using.result(PATIENCE)
+    assert child.lives_to_the_end()
+    connection.Producer().publish("kept", "orders")
+    assert place.bodies() == ["held", "kept"]
 
 
 def take(connection: Connection) -> Message:
