@@ -48,7 +48,7 @@ class BoundDatabase(AnyDatabase):
         """It is the caller's."""
 
     @contextmanager
-    def session(self) -> Iterator[None]:
+    def session(self, visiting: bool = False) -> Iterator[None]:
         with self._lock, self._translated(self._connection):
             yield
 

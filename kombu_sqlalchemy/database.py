@@ -156,7 +156,7 @@ class EngineDatabase(AnyDatabase):
                 return
 
     @contextmanager
-    def session(self) -> Iterator[None]:
+    def session(self, visiting: bool = False) -> Iterator[None]:
         if self._here.connection is not None:
             yield
             return

@@ -79,6 +79,16 @@ class DjangoConformance(
         user = User(QUEUE, "a")
         assert self.at_once([renew]) == [True]
 
+    def test_a_thread_that_publishes_keeps_its_connection_for_the_next_time(self) -> None:
+        def publish() -> bool:
+            self.store.put([(QUEUE, message("a"))])
+            first = connections[self.alias].connection
+            self.store.put([(QUEUE, message("b"))])
+            return first is not None and first is connections[self.alias].connection
+
+        self.declare(QUEUE)
+        assert self.at_once([publish]) == [True]
+
     def test_the_longest_name_of_a_consumer_is_kept(self) -> None:
         """The connection's and the channel's ids, and a consumer tag of 255 characters (AMQP: a short string)."""
         user = User(QUEUE, f"{'c' * 36}/{'f' * 16}/{'注' * 255}")

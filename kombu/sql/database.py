@@ -51,8 +51,9 @@ class Database(ABC):
         """Let go of what this holds, in this thread at least."""
 
     @abstractmethod
-    def session(self) -> AbstractContextManager[None]:
-        """A connection for this thread's statements until it ends; within another session, that one.
+    def session(self, visiting: bool = False) -> AbstractContextManager[None]:
+        """A connection for this thread's statements until it ends; within another session, that one. ``visiting``: the
+        thread is the keeper's, perhaps, which keeps none for itself.
 
         The driver's errors leave it as :class:`Conflict`, :class:`~kombu.exceptions.ConnectionError` or
         :class:`~kombu.exceptions.OperationalError`, saying what to do.
@@ -114,14 +115,22 @@ S = TypeVar("S", bound=Stored)
 def operation(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
     """A method of a store, in a session of its own; repeated where the database gave it up because of another
     transaction, unless it is part of the caller's: that is the caller's to repeat. One does not call another."""
+    return _repeated(method, visiting=False)
 
+
+def visit(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """An :func:`operation` that the keeper calls, too."""
+    return _repeated(method, visiting=True)
+
+
+def _repeated(method: Callable[Concatenate[S, P], T], visiting: bool) -> Callable[Concatenate[S, P], T]:
     @wraps(method)
     def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         database = self.database
         attempt = 0
         while True:
             try:
-                with database.session():
+                with database.session(visiting):
                     return method(self, *args, **kwargs)
             except Conflict:
                 attempt += 1

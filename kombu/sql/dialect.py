@@ -20,8 +20,10 @@ class Dialect:
     """A database's way of saying things.
 
     ``now`` is its clock in microseconds since 1970. ``skip_locked`` passes over rows that others have locked, and
-    ``for_update`` waits for them. ``chosen`` takes the ids that a subquery chooses: PostgreSQL may run the subquery of
-    an IN once for each row, and then one with a lock and a limit finds others each time; an array is made once.
+    ``for_update`` waits for them. ``chosen`` takes the rows that a subquery chooses, by what ``row`` is: PostgreSQL may
+    run the subquery of an IN once for each row, and then one with a lock and a limit finds others each time; an array
+    is made once. There the rows are named by their place, which stands still while they are locked: where vacuum has
+    seen dead rows only, the planner would look for ids in any index that has them.
 
     ``updates_return`` and ``deletes_return``: whether it has ``UPDATE … RETURNING`` and ``DELETE … RETURNING``.
     ``one_writer``: who writes locks the whole database, so that a look before is cheaper than a try.
@@ -34,6 +36,7 @@ class Dialect:
     oldest: tuple[int, ...]
     skip_locked: str = ""
     for_update: str = ""
+    row: str = "id"
     chosen: str = "id IN ({})"
     integer: str = "%s"
     binary: str = "%s"
@@ -103,7 +106,8 @@ POSTGRESQL = Dialect(
     oldest=(9, 5),
     skip_locked=" FOR UPDATE SKIP LOCKED",
     for_update=" FOR UPDATE",
-    chosen="id = ANY(ARRAY({}))",
+    row="ctid",
+    chosen="ctid = ANY(ARRAY({}))",
     integer="%s::bigint",
     binary="%s::bytea",
     text="%s::text",

@@ -72,25 +72,26 @@ def claim_head(d: Dialect, highest: int) -> str:
     """What stands at the head of a queue, and nothing instead of those that another claims meanwhile: parameters as
     of :func:`claim`."""
     found = d.chosen.format(head(d, highest))
-    return _leased(d, f"SELECT id FROM {d.table('message')} WHERE {found} AND available_at <= {d.now}{d.skip_locked}")
+    ready = f"{d.table('message')} WHERE {found} AND available_at <= {d.now}"
+    return _leased(d, f"SELECT {d.row} FROM {ready}{d.skip_locked}")
 
 
 @lru_cache
 def head(d: Dialect, highest: int) -> str:
-    """The ids at the head of a queue. Parameters: as :func:`claim`, without lease and token."""
+    """The rows at the head of a queue. Parameters: as :func:`claim`, without lease and token."""
     return _candidates(replace(d, skip_locked=""), highest)
 
 
 @lru_cache
 def claim_chosen(d: Dialect, messages: int) -> str:
     """Parameters: lease, token, queue name, the ids."""
-    return _leased(d, f"SELECT id FROM {_chosen(d, messages)}{d.skip_locked}")
+    return _leased(d, f"SELECT {d.row} FROM {_chosen(d, messages)}{d.skip_locked}")
 
 
 @lru_cache
 def claim_expired(d: Dialect) -> str:
     """Parameters: lease, token, limit."""
-    return _leased(d, f"SELECT id FROM {_expired(d)} LIMIT %s{d.skip_locked}")
+    return _leased(d, f"SELECT {d.row} FROM {_expired(d)} LIMIT %s{d.skip_locked}")
 
 
 @lru_cache
@@ -171,7 +172,8 @@ def extend(d: Dialect, messages: int) -> str:
     change = f"UPDATE {d.table('message')} SET available_at = {d.now} + %s"
     if not d.updates_return:
         return f"{change} {_held(d, messages)}"
-    return f"{change} WHERE {d.chosen.format(held(d, messages) + d.skip_locked)} RETURNING id"
+    rows = f"SELECT {d.row} FROM {d.table('message')} {_held(d, messages)}{d.skip_locked}"
+    return f"{change} WHERE {d.chosen.format(rows)} RETURNING id"
 
 
 @lru_cache
@@ -183,11 +185,10 @@ def held(d: Dialect, messages: int) -> str:
 @lru_cache
 def next_due(d: Dialect, levels: tuple[int, ...]) -> str:
     """Microseconds until the next message may be claimed, NULL without any. Parameters: for each queue, for
-    each priority: queue name, priority."""
-    earliest = (
-        f"SELECT MIN(available_at) AS due FROM {d.table('message')} WHERE queue_id = {_playing(d)} AND priority = %s"
-    )
-    parts = " UNION ALL ".join([earliest] * sum(highest + 1 for highest in levels))
+    each priority: queue name, priority. The first of an order, since PostgreSQL may look at all for a minimum."""
+    message = f"{d.table('message')} WHERE queue_id = {_playing(d)} AND priority = %s"
+    first = f"SELECT due FROM (SELECT available_at AS due FROM {message} ORDER BY available_at LIMIT 1) AS level"
+    parts = " UNION ALL ".join([first] * sum(highest + 1 for highest in levels))
     return f"SELECT MIN(due) - {d.now} FROM ({parts}) AS earliest"
 
 
@@ -296,7 +297,8 @@ def _candidates(d: Dialect, highest: int) -> str:
     leased are never read over. The highest stands first, and the limit stops before the others are looked at: no
     database runs the parts of a union in another order when rows are locked, and the suites would see it."""
     level = (
-        f"SELECT id FROM {_due(d)} AND available_at >= {d.integer} ORDER BY available_at, id LIMIT %s{d.skip_locked}"
+        f"SELECT {d.row} FROM {_due(d)} AND available_at >= {d.integer}"
+        f" ORDER BY available_at, id LIMIT %s{d.skip_locked}"
     )
-    levels = " UNION ALL ".join([f"SELECT id FROM ({level}) AS level"] * (highest + 1))
-    return f"SELECT id FROM ({levels} LIMIT %s) AS chosen"
+    levels = " UNION ALL ".join([f"SELECT {d.row} FROM ({level}) AS level"] * (highest + 1))
+    return f"SELECT {d.row} FROM ({levels} LIMIT %s) AS chosen"

@@ -10,7 +10,7 @@ from typing import Any
 from kombu.exceptions import ConnectionError, PublishUncertain
 from kombu.sql import messages_sql, queues_sql, waiting
 from kombu.sql.claims import Claims, claims
-from kombu.sql.database import Database, Row, operation
+from kombu.sql.database import Database, Row, operation, visit
 from kombu.sql.floors import NO_FLOORS, KnownFloors
 from kombu.sql.limits import SQLLimits
 from kombu.sql.rows import delivery, micro, turn
@@ -95,7 +95,7 @@ class SQLStore(SQLLimits):
         found = self._claim(wanted, levels, lease)
         return [delivery(row, queue) for queue in wanted for row in sorted(found[queue], key=turn)]
 
-    @operation
+    @visit
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
         groups = [list(group) for _, group in groupby(outcomes, key=_alike)]
         if len(groups) == 1:
@@ -105,7 +105,7 @@ class SQLStore(SQLLimits):
                 settled = {lease for group in groups for lease in self._settle(group)}
         return [_taken(outcome.lease, settled) for outcome in outcomes]
 
-    @operation
+    @visit
     def extend(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
         d, extended = self.database.dialect, set[Lease]()
         for token, group in _by_token(leases):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kombu.sql import queues_sql
-from kombu.sql.database import operation
+from kombu.sql.database import visit
 from kombu.sql.rows import QueueRow, micro, queue_row
 from kombu.sql.topology import SQLTopology, Unchanged
 from kombu.transport.virtual.store import User
@@ -17,7 +17,7 @@ class SQLUsers(SQLTopology):
     Whatever changes the users or the end of a queue locks its row first, and sees all that others did before.
     """
 
-    @operation
+    @visit
     def attend(self, users: Sequence[User], seconds: float) -> list[bool]:
         if not users:
             return []
@@ -31,7 +31,7 @@ class SQLUsers(SQLTopology):
                 self._live_on(row, now, seconds)
         return [user.queue in alive for user in users]
 
-    @operation
+    @visit
     def leave(self, users: Sequence[User]) -> None:
         if not users:
             return
@@ -41,7 +41,7 @@ class SQLUsers(SQLTopology):
             for row in rows:
                 self._leave(row, [user.who for user in users if user.queue == row.spec.name], now)
 
-    @operation
+    @visit
     def attending(self, queues: Sequence[str]) -> dict[str, list[User]]:
         if not queues:
             return {}
@@ -50,7 +50,7 @@ class SQLUsers(SQLTopology):
             found.setdefault(queue, []).append(User(queue, who, bool(consumer)))
         return found
 
-    @operation
+    @visit
     def expire_queues(self) -> list[str]:
         d = self.database.dialect
 

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Collection
 from threading import Event
 
-LOOK = 0.006
+LOOK = 0.004
 """Seconds between looks at SQLite's data_version: half of it is the usual delay of a message."""
 
-POLL = 0.04
+POLL = 0.025
 """Seconds between two looks at idle queues where nobody tells: half of it is the usual delay of a message, and a look
 takes the client a quarter of a millisecond."""
 

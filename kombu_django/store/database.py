@@ -39,8 +39,8 @@ _listening: WeakKeyDictionary[Any, WeakSet[DjangoDatabase]] = WeakKeyDictionary(
 class DjangoDatabase(Database):
     """The database ``alias``, each thread through its own connection of Django's.
 
-    A thread that had no connection keeps none: the keeper's, which is rarely needed. The thread that opens the store
-    keeps the one that it opened until it closes the store.
+    The keeper's thread, which rarely needs one, keeps none. The thread that opens the store keeps the one that it
+    opened until it closes the store.
     """
 
     def __init__(self, alias: str) -> None:
@@ -81,12 +81,12 @@ class DjangoDatabase(Database):
             mine.close()
 
     @contextmanager
-    def session(self) -> Iterator[None]:
+    def session(self, visiting: bool = False) -> Iterator[None]:
         if getattr(self._here, "inside", False):
             yield
             return
         connection = self.connection
-        visiting = connection.connection is None and connection is not self._opened
+        visiting = visiting and connection.connection is None and connection is not self._opened
         self._here.inside = True
         try:
             self._connect()
