@@ -282,9 +282,9 @@ def test_in_durable_and_nested_transactions_only_what_all_of_them_keep_is_delive
                     publish(f"inmost {keep}", routing_key="orders")
                 if not keep:
                     transaction.set_rollback(True, using=database)
-        savepoint = transaction.savepoint(using=database)
+        savepoint = connections[database].savepoint()
         publish("taken back", routing_key="orders")
-        transaction.savepoint_rollback(savepoint, using=database)
+        connections[database].savepoint_rollback(savepoint)
     consume()
     assert seen == ["outer", "nested True", "inmost True"]
 

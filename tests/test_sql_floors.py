@@ -16,16 +16,21 @@ from kombu_sqlalchemy import SQLAlchemyStore
 class Floors(StoreCase):
     engine: Engine
 
+    @pytest.fixture(autouse=True)
+    def _no_hint_grows_old(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However long a busy machine takes between two claims."""
+        monkeypatch.setattr(floors, "_GOOD_FOR", 3600.0)
+
     def open_store(self) -> SQLAlchemyStore:
         store = SQLAlchemyStore(self.engine)
         store.open()
         return store
 
     def put_each(self, *texts: str, priority: int = 0) -> None:
-        """At times of their own."""
+        """At times of their own, that is 10 ms apart in the past: SQLite's clock counts milliseconds."""
         self.declare(QUEUE)
-        for text in texts:
-            self.store.put([(QUEUE, message(text, priority=priority))])
+        for place, text in enumerate(texts):
+            self.store.put([(QUEUE, message(text, priority=priority, delay=place / 100 - 1))])
 
     def test_what_another_gives_back_is_found_when_fewer_than_wanted_come(self) -> None:
         self.put_each(*numbered(8))
