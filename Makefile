@@ -57,7 +57,7 @@ $(VENV)/.demo: $(VENV)/.python pyproject.toml testproject/requirements.txt
 
 $(VENV)/.tools: $(VENV)/.python pyproject.toml requirements/tools.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/tools.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[django,sqlalchemy,msgpack,yaml,brotli,zstd]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[amqp,pika,redis,sqs,mongodb,couchdb,beanstalk,django,sqlalchemy,msgpack,yaml,brotli,zstd]'
 	touch $@
 
 # The documentation's tools have an environment of their own: they and the tests need not agree on versions.

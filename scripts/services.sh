@@ -4,13 +4,21 @@
 #   postgresql   a private instance on 127.0.0.1, database and user kombu, no password
 #   pgbouncer    in front of that, with transaction pooling
 #   mariadb      a private instance on 127.0.0.1, database and user kombu, no password
+#   rabbitmq     a private node on 127.0.0.1 with its management API, user guest
+#   redis        a private instance on 127.0.0.1, no password
+#   sqs          Amazon SQS and SNS as ministack plays them, on 127.0.0.1
+#   mongodb      MongoDB's protocol as secantusdb speaks it, on 127.0.0.1
+#   couchdb      CouchDB's protocol as pouchdb-server speaks it, on 127.0.0.1
+#   beanstalkd   a private instance on 127.0.0.1
 # Servers have a port and a data folder of this checkout's own; nothing is handed to the system's service manager.
 #   KOMBU_PG_PORT, KOMBU_PGBOUNCER_PORT, KOMBU_MARIADB_PORT   their ports (54329, 56432, 53306)
+#   KOMBU_RABBITMQ_PORT, KOMBU_RABBITMQ_MANAGEMENT_PORT, KOMBU_REDIS_PORT, KOMBU_SQS_PORT, KOMBU_MONGODB_PORT,
+#   KOMBU_COUCHDB_PORT, KOMBU_BEANSTALKD_PORT                 and 55672, 55673, 56379, 54566, 57017, 55984, 51300
 #   KOMBU_DURABLE                                             1: they write through to the disk, as for benchmarks
 # Each service is a file in scripts/services/.
 set -eu
 
-all='chromium postgresql pgbouncer mariadb'
+all='chromium postgresql pgbouncer mariadb rabbitmq redis sqs mongodb couchdb beanstalkd'
 checkout=$(cd "$(dirname "$0")/.." && pwd -P)
 PATH=$PATH:/usr/sbin:/sbin # where Debian has servers, and not every user looks
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,13 @@ HOST = "127.0.0.1"
 PG_PORT = int(os.environ.get("KOMBU_PG_PORT", "54329"))
 PGBOUNCER_PORT = int(os.environ.get("KOMBU_PGBOUNCER_PORT", "56432"))
 MARIADB_PORT = int(os.environ.get("KOMBU_MARIADB_PORT", "53306"))
+RABBITMQ_PORT = int(os.environ.get("KOMBU_RABBITMQ_PORT", "55672"))
+RABBITMQ_MANAGEMENT_PORT = int(os.environ.get("KOMBU_RABBITMQ_MANAGEMENT_PORT", "55673"))
+REDIS_PORT = int(os.environ.get("KOMBU_REDIS_PORT", "56379"))
+SQS_PORT = int(os.environ.get("KOMBU_SQS_PORT", "54566"))
+MONGODB_PORT = int(os.environ.get("KOMBU_MONGODB_PORT", "57017"))
+COUCHDB_PORT = int(os.environ.get("KOMBU_COUCHDB_PORT", "55984"))
+BEANSTALKD_PORT = int(os.environ.get("KOMBU_BEANSTALKD_PORT", "51300"))
 
 
 def chromium() -> str | None:
@@ -135,6 +143,15 @@ def _look_for_mysqlclient() -> str | None:
     return None
 
 
+def _look_for(port: int, *packages: str) -> Callable[[], str | None]:
+    """Whether something listens there, and the drivers are installed."""
+    return lambda: _refused(port) or next(filter(None, map(_no_package, packages)), None)
+
+
+def _no_package(name: str) -> str | None:
+    return None if find_spec(name) else f"no Python package {name}"
+
+
 def _refused(port: int) -> str | None:
     try:
         socket.create_connection((HOST, port), PATIENCE).close()
@@ -175,4 +192,10 @@ _LOOKS: dict[str, Callable[[], str | None]] = {
     "pgbouncer": _look_for_pgbouncer,
     "mariadb": _look_for_mariadb,
     "mysqlclient": _look_for_mysqlclient,
+    "rabbitmq": _look_for(RABBITMQ_PORT, "amqp", "pika"),
+    "redis": _look_for(REDIS_PORT, "redis"),
+    "sqs": _look_for(SQS_PORT, "boto3"),
+    "mongodb": _look_for(MONGODB_PORT, "pymongo"),
+    "couchdb": _look_for(COUCHDB_PORT, "httpx"),
+    "beanstalkd": _look_for(BEANSTALKD_PORT, "greenstalk"),
 }
