@@ -1,4 +1,7 @@
-"""Servers of a test's own, to be stopped and killed: made by scripts/services with a port and a folder of their own."""
+"""Servers of a test's own, to be stopped and killed: made by scripts/services with a port and a folder of their own.
+
+A new server is one more entry of ``_RECIPES``.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -21,39 +25,65 @@ End = Literal["fast", "immediate", "kill"]
 
 _SERVICES = Path(__file__).parent.parent / "scripts" / "services"
 _PATIENCE = 60
-_PORTS = {"postgresql": "KOMBU_PG_PORT", "mariadb": "KOMBU_MARIADB_PORT"}
-_PID_FILES = {"postgresql": "postmaster.pid", "mariadb": "mariadb.pid"}
-_START = {"postgresql": "postgresql_start", "mariadb": "mariadb_run"}
-_STOP = {
-    ("postgresql", "fast"): 'pg_find_programs && pg_find_data && as_owner "$bin/pg_ctl" stop -s -w -m fast -D "$data"',
-    ("postgresql", "immediate"): (
-        'pg_find_programs && pg_find_data && as_owner "$bin/pg_ctl" stop -s -w -m immediate -D "$data"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How scripts/services/<server>.sh is used for an instance of its own.
+
+    ``ports`` are the variables that choose its ports, the one for clients first. ``pid_file`` is the path of its main
+    process's in its data folder, ``.services/<server>`` of the place it is told is the checkout; None: <server>.pid.
+    ``start`` and ``ends`` are commands for the shell that has read the script; None: <server>_start, and <server>_stop
+    where it says goodbye.
+    """
+
+    ports: tuple[str, ...]
+    pid_file: str | None = None
+    start: str | None = None
+    ends: Mapping[End, str] = field(default_factory=dict)
+
+
+_RECIPES = {
+    "postgresql": Recipe(
+        ports=("KOMBU_PG_PORT",),
+        pid_file="postmaster.pid",
+        ends={"immediate": 'pg_find_programs; pg_find_data; as_owner "$bin/pg_ctl" stop -s -w -m immediate -D "$data"'},
     ),
-    ("mariadb", "fast"): 'mariadb_find_programs && mariadb_find_data && mariadb_runs && end_process "$pid" TERM',
+    "mariadb": Recipe(ports=("KOMBU_MARIADB_PORT",), start="mariadb_run"),
+    "rabbitmq": Recipe(ports=("KOMBU_RABBITMQ_PORT", "KOMBU_RABBITMQ_MANAGEMENT_PORT")),
+    "redis": Recipe(ports=("KOMBU_REDIS_PORT",)),
+    "sqs": Recipe(ports=("KOMBU_SQS_PORT",)),
+    "mongodb": Recipe(ports=("KOMBU_MONGODB_PORT",)),
+    "couchdb": Recipe(ports=("KOMBU_COUCHDB_PORT",)),
+    "beanstalkd": Recipe(ports=("KOMBU_BEANSTALKD_PORT",)),
 }
 
 
 class Instance:
-    """``server`` is postgresql or mariadb. What is committed is on the disk, as in production."""
+    """``port`` is where clients find it. What it has confirmed is on the disk, as in production."""
 
     def __init__(self, server: str, home: Path) -> None:
         self.server = server
-        self.port = _free_port()
+        self.ports = _free_ports(len(_RECIPES[server].ports))
+        self.port = self.ports[0]
+        self._recipe = _RECIPES[server]
         self._home = home
 
     def start(self) -> None:
         """Returns when it answers, after it has recovered if need be."""
-        self._shell(_START[self.server])
+        self._shell(self._recipe.start or f"{self.server}_start")
 
     def end(self, how: End) -> None:
         """Returns when it is gone."""
         if how == "kill":
             self._kill()
+        elif how == "fast":
+            self._shell(self._recipe.ends.get("fast", f"{self.server}_stop"))
         else:
-            self._shell(_STOP[self.server, how])
+            self._shell(self._recipe.ends[how])
 
     def url(self, database: str = "kombu") -> str:
-        """SQLAlchemy's."""
+        """SQLAlchemy's, where it is a database."""
         driver = {"postgresql": "postgresql+psycopg", "mariadb": "mysql+pymysql"}[self.server]
         return f"{driver}://kombu@{servers.HOST}:{self.port}/{database}"
 
@@ -63,7 +93,7 @@ class Instance:
 
     @property
     def _pid_file(self) -> Path:
-        return self._home / ".services" / self.server / _PID_FILES[self.server]
+        return self._home / ".services" / self.server / (self._recipe.pid_file or f"{self.server}.pid")
 
     def _kill(self) -> None:
         """It and what it has started, which would otherwise be in the way of the next."""
@@ -77,7 +107,11 @@ class Instance:
         program = f'set -eu; checkout=$1; service=$2; . "$3/common.sh"; . "$3/$2.sh"; {script}'
         done = subprocess.run(
             ["sh", "-c", program, "sh", self._home, self.server, _SERVICES],
-            env={**os.environ, "KOMBU_DURABLE": "1", _PORTS[self.server]: str(self.port)},
+            env={
+                **os.environ,
+                "KOMBU_DURABLE": "1",
+                **dict(zip(self._recipe.ports, map(str, self.ports), strict=True)),
+            },
             capture_output=True,
             text=True,
             timeout=_PATIENCE,
@@ -100,9 +134,11 @@ def instance(server: str) -> Iterator[Instance]:
         shutil.rmtree(home)
 
 
-def _free_port() -> int:
-    with socket.create_server((servers.HOST, 0)) as found:
-        return int(found.getsockname()[1])
+def _free_ports(count: int) -> list[int]:
+    """Different ones."""
+    with ExitStack() as stack:
+        found = [stack.enter_context(socket.create_server((servers.HOST, 0))) for _ in range(count)]
+        return [int(each.getsockname()[1]) for each in found]
 
 
 def _family(process: int) -> list[int]:
