@@ -14,6 +14,7 @@
 #   KOMBU_PG_PORT, KOMBU_PGBOUNCER_PORT, KOMBU_MARIADB_PORT   their ports (54329, 56432, 53306)
 #   KOMBU_RABBITMQ_PORT, KOMBU_RABBITMQ_MANAGEMENT_PORT, KOMBU_REDIS_PORT, KOMBU_SQS_PORT, KOMBU_MONGODB_PORT,
 #   KOMBU_COUCHDB_PORT, KOMBU_BEANSTALKD_PORT                 and 55672, 55673, 56379, 54566, 57017, 55984, 51300
+#   KOMBU_RABBITMQ_DISTRIBUTION_PORT, KOMBU_RABBITMQ_EPMD_PORT   Erlang's own: one and two above the management's
 #   KOMBU_DURABLE                                             1: they write through to the disk, as for benchmarks
 # Each service is a file in scripts/services/.
 set -eu

@@ -34,13 +34,14 @@ class Recipe:
     ``ports`` are the variables that choose its ports, the one for clients first. ``pid_file`` is the path of its main
     process's in its data folder, ``.services/<server>`` of the place it is told is the checkout; None: <server>.pid.
     ``start`` and ``ends`` are commands for the shell that has read the script; None: <server>_start, and <server>_stop
-    where it says goodbye.
+    where it says goodbye. ``rest`` is a command that ends what outlives the main process, and is run in any case.
     """
 
     ports: tuple[str, ...]
     pid_file: str | None = None
     start: str | None = None
     ends: Mapping[End, str] = field(default_factory=dict)
+    rest: str | None = None
 
 
 _RECIPES = {
@@ -50,7 +51,15 @@ _RECIPES = {
         ends={"immediate": 'pg_find_programs; pg_find_data; as_owner "$bin/pg_ctl" stop -s -w -m immediate -D "$data"'},
     ),
     "mariadb": Recipe(ports=("KOMBU_MARIADB_PORT",), start="mariadb_run"),
-    "rabbitmq": Recipe(ports=("KOMBU_RABBITMQ_PORT", "KOMBU_RABBITMQ_MANAGEMENT_PORT")),
+    "rabbitmq": Recipe(
+        ports=(
+            "KOMBU_RABBITMQ_PORT",
+            "KOMBU_RABBITMQ_MANAGEMENT_PORT",
+            "KOMBU_RABBITMQ_DISTRIBUTION_PORT",
+            "KOMBU_RABBITMQ_EPMD_PORT",
+        ),
+        rest="rabbitmq_find_programs; rabbitmq_find_data; rabbitmq_end_epmd",
+    ),
     "redis": Recipe(ports=("KOMBU_REDIS_PORT",)),
     "sqs": Recipe(ports=("KOMBU_SQS_PORT",)),
     "mongodb": Recipe(ports=("KOMBU_MONGODB_PORT",)),
@@ -62,12 +71,13 @@ _RECIPES = {
 class Instance:
     """``port`` is where clients find it. What it has confirmed is on the disk, as in production."""
 
-    def __init__(self, server: str, home: Path) -> None:
+    def __init__(self, server: str, home: Path, settings: Mapping[str, str] | None = None) -> None:
         self.server = server
         self.ports = _free_ports(len(_RECIPES[server].ports))
         self.port = self.ports[0]
         self._recipe = _RECIPES[server]
         self._home = home
+        self._settings = dict(settings or {})
 
     def start(self) -> None:
         """Returns when it answers, after it has recovered if need be."""
@@ -95,6 +105,11 @@ class Instance:
     def _pid_file(self) -> Path:
         return self._home / ".services" / self.server / (self._recipe.pid_file or f"{self.server}.pid")
 
+    def end_rest(self) -> None:
+        """What outlives it."""
+        if self._recipe.rest is not None:
+            self._shell(self._recipe.rest)
+
     def _kill(self) -> None:
         """It and what it has started, which would otherwise be in the way of the next."""
         main = int(self._pid_file.read_text().split()[0])
@@ -110,6 +125,7 @@ class Instance:
             env={
                 **os.environ,
                 "KOMBU_DURABLE": "1",
+                **self._settings,
                 **dict(zip(self._recipe.ports, map(str, self.ports), strict=True)),
             },
             capture_output=True,
@@ -120,17 +136,21 @@ class Instance:
 
 
 @contextmanager
-def instance(server: str) -> Iterator[Instance]:
-    """One that runs, and is gone afterwards with all it has stored."""
+def instance(server: str, settings: Mapping[str, str] | None = None) -> Iterator[Instance]:
+    """One that runs, and is gone afterwards with all it has stored.
+
+    ``settings`` are variables for its script: ``{"KOMBU_RABBITMQ_CONF": "listeners.ssl.default = 5671"}``.
+    """
     home = Path(tempfile.mkdtemp(prefix="kombu-"))
     home.chmod(0o711)  # servers do not run as root
-    made = Instance(server, home)
+    made = Instance(server, home, settings)
     try:
         made.start()
         yield made
     finally:
         if made.runs:
             made.end("kill")
+        made.end_rest()
         shutil.rmtree(home)
 
 
