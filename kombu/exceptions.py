@@ -62,7 +62,13 @@ class ConnectionError(OperationalError):
 
 
 class ChannelError(KombuError):
-    """The broker refused one operation; the connection is still good (AMQP 0-9-1: a channel exception)."""
+    """The broker refused one operation; the connection is still good (AMQP 0-9-1: a channel exception).
+
+    ``not_stored``: of several messages that were published together, the places of those that were not stored, where
+    the broker stores each by itself; the others were. None where it stores all or none, and this time none.
+    """
+
+    not_stored: tuple[int, ...] | None = None
 
 
 class ResourceError(ChannelError):
