@@ -38,11 +38,11 @@ def running(work: Callable[[], object], stop: Callable[[], object], errors: Erro
             errors.append(AssertionError("a thread hangs"))
 
 
-def eventually(look: Callable[[], object], errors: Errors | None = None) -> None:
+def eventually(look: Callable[[], object], errors: Errors | None = None, patience: float = LONG) -> None:
     """Look again and again, unless there are ``errors``: the first is raised."""
-    deadline = time.monotonic() + LONG
+    deadline = time.monotonic() + patience
     while not look():
         if errors:
             raise errors[0]
-        assert time.monotonic() < deadline, f"nothing came of it in {LONG} s"
+        assert time.monotonic() < deadline, f"nothing came of it in {patience} s"
         time.sleep(0.01)

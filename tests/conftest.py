@@ -15,7 +15,7 @@ import pytest
 
 from tests import servers
 
-pytest.register_assert_rewrite("kombu.testing")
+pytest.register_assert_rewrite("kombu.testing", "tests.resilience")
 pytest_plugins = ["tests.databases", "tests.memory", "tests.places", "tests.watched", "tests.shop"]
 
 

@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Self
 
@@ -19,18 +20,24 @@ from tests.memory import PATIENCE
 Moment = Literal["before", "after"]
 """``before``: the server never sees the words. ``after``: it has answered them, and the client never sees that."""
 
+Side = Literal["client", "server"]
+
 _RESET = struct.pack("ii", 1, 0)
 _CHUNK = 65536
 
 
 @dataclass(slots=True, eq=False)
 class _Pair:
-    """A client, and the server it talks to. ``said``: the end of what the client has said, for words in two pieces."""
+    """A client, and the server it talks to. ``said``: the end of what the client has said, for words in two pieces.
+
+    ``unheard`` are those of the two whose words come to nothing.
+    """
 
     client: socket.socket
     server: socket.socket
     said: bytes = b""
     doomed: bool = False
+    unheard: set[socket.socket] = field(default_factory=set)
 
 
 class Proxy:
@@ -49,7 +56,7 @@ class Proxy:
         self._pairs: dict[socket.socket, _Pair] = {}
         self._orders: list[tuple[Callable[[], object], Future[None]]] = []
         self._bell, self._rope = socket.socketpair()
-        self._words, self._moment, self._left = b"", "", 0
+        self._words, self._moment, self._left, self._spared = b"", "", 0, 0
         self._silent = False
         self._latency = 0.0
         self._running = True
@@ -73,13 +80,39 @@ class Proxy:
 
     def say_goodbye(self) -> None:
         """Close every connection as a server does that ends: in good order, from its side only."""
-        self._order(lambda: [pair.client.shutdown(socket.SHUT_WR) for pair in self._all()])
+        self._order(lambda: [_end_of_speech(pair.client) for pair in self._all()])
 
-    def cut_at(self, words: bytes, moment: Moment, times: int = 1) -> None:
-        """Reset the connection of whoever says these words next, in capitals or not, this many times."""
+    def hang_up_on_the_server(self) -> None:
+        """Close every connection in good order as a client does that ends, from its side only. The clients know
+        nothing of it, and what they still say comes to nothing."""
+
+        def hang_up() -> None:
+            for pair in self._all():
+                _end_of_speech(pair.server)
+                pair.unheard.add(pair.client)
+
+        self._order(hang_up)
+
+    def lose(self, *sides: Side) -> None:
+        """Let whatever these sides say on the connections that are open now come to nothing, for ever; nobody is told.
+
+        New connections are good: that is how a firewall forgets.
+        """
+
+        def lose() -> None:
+            for pair in self._all():
+                pair.unheard.update(getattr(pair, side) for side in sides)
+
+        self._order(lose)
+
+    def cut_at(self, words: bytes, moment: Moment, times: int = 1, spare: int = 0) -> None:
+        """Reset the connection of whoever says these words next, in capitals or not, this many times.
+
+        The first ``spare`` are let pass. No words are any words.
+        """
 
         def arm() -> None:
-            self._words, self._moment, self._left = words.lower(), moment, times
+            self._words, self._moment, self._left, self._spared = words.lower(), moment, times, spare
             self.struck.clear()
 
         self._order(arm)
@@ -91,7 +124,7 @@ class Proxy:
             self._silent = silent
             for each in self._pairs:
                 if silent:
-                    self._selector.unregister(each)
+                    self._stop_listening(each)
                 else:
                     self._selector.register(each, selectors.EVENT_READ)
 
@@ -150,7 +183,10 @@ class Proxy:
             said = b""
         if self._latency:
             time.sleep(self._latency)
-        if not said:
+        if speaker in pair.unheard:
+            if not said:
+                self._stop_listening(speaker)  # and the other side is not told
+        elif not said:
             self._part(pair, reset=pair.doomed)
         elif speaker is pair.client:
             self._from_client(pair, said)
@@ -164,6 +200,10 @@ class Proxy:
         pair.said = heard[-len(self._words) :] if self._words else b""
         if self._left and self._words in heard:
             pair.said = b""
+            if self._spared:
+                self._spared -= 1
+                self._pass_on(pair.server, said, pair)
+                return
             self._left -= 1
             self.struck.set()
             if self._moment == "before":
@@ -183,9 +223,13 @@ class Proxy:
         if reset:
             pair.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         for each in (pair.client, pair.server):
-            if self._pairs.pop(each, None) is not None and not self._silent:
-                self._selector.unregister(each)
+            if self._pairs.pop(each, None) is not None:
+                self._stop_listening(each)
             each.close()
+
+    def _stop_listening(self, speaker: socket.socket) -> None:
+        if speaker in self._selector.get_map():
+            self._selector.unregister(speaker)
 
     def _all(self) -> list[_Pair]:
         return list(dict.fromkeys(self._pairs.values()))
@@ -197,3 +241,9 @@ class Proxy:
         for each in (self._listening, self._bell, self._rope):
             each.close()
         self._selector.close()
+
+
+def _end_of_speech(listener: socket.socket) -> None:
+    """There is no more to be heard from here."""
+    with suppress(OSError):  # it has hung up
+        listener.shutdown(socket.SHUT_WR)
