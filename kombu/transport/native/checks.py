@@ -71,7 +71,8 @@ def check_queue(transport: str, name: str, exclusive: bool, durable: bool, argum
         if argument in given:
             hint = "; x-queue-type='quorum' has it" if argument in _QUORUM_ONLY and kind == "classic" else ""
             raise NotSupported(
-                f"queue {name!r}: transport {transport!r} does not keep the argument {argument!r} on a {kind} queue{hint}"
+                f"queue {name!r}: transport {transport!r} does not keep the argument {argument!r}"
+                f" on a {kind} queue{hint}"
             )
     if kind in ("quorum", "stream") and (exclusive or not durable):
         raise PreconditionFailed(f"queue {name!r}: a {kind} queue is durable and not exclusive")

@@ -94,7 +94,7 @@ class Confirms:
 
 
 def raise_refusals(ticket: Ticket) -> None:
-    """Raises for what came back or was refused; ``publications`` of the error says which, the others are stored."""
+    """Raises for what came back or was refused; ``not_stored`` of the error says which, the others are stored."""
     if not ticket.returned and not ticket.refused:
         return
     if ticket.refused:
@@ -107,14 +107,11 @@ def raise_refusals(ticket: Ticket) -> None:
 
 def _refused(ticket: Ticket) -> PublishRefused:
     first = ticket.publications[ticket.refused[0]]
-    count = (
-        f"{len(ticket.refused)} of {len(ticket.publications)} messages"
-        if ticket.left or len(ticket.publications) > 1
-        else "the message"
-    )
+    sent = len(ticket.publications)
+    count = "the message" if sent == 1 else f"{len(ticket.refused)} of {sent} messages, the first one"
     error = PublishRefused(
-        f"the broker did not take {count} for exchange {first.exchange!r}, routing key {first.routing_key!r}: a queue is"
-        " full and refuses then, or cannot be reached"
+        f"the broker did not take {count} for exchange {first.exchange!r}, routing key {first.routing_key!r}:"
+        " a queue is full and refuses then, or cannot be reached"
     )
     error.not_stored = tuple(sorted({*ticket.refused, *ticket.returned}))
     return error

@@ -67,4 +67,5 @@ def returned(exchange: str, routing_key: str, code: int = 312, text: str = "NO_R
 
 def blocked(reason: str) -> str:
     """What to say of publishing that waits for an alarm's end (https://www.rabbitmq.com/docs/connection-blocked)."""
-    return f"the broker blocks publishers: {reason or 'it gives no reason'}. It takes messages again when the alarm is over"
+    why = reason or "it gives no reason"
+    return f"the broker has blocked publishers: {why}. It takes messages again when the alarm is over"

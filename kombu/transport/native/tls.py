@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kombu.exceptions import InvalidURL
 
@@ -90,7 +90,7 @@ def _context(options: Mapping[str, object]) -> ssl.SSLContext:
     return context
 
 
-def _requirement(value: object) -> ssl.VerifyMode:
+def _requirement(value: Any) -> ssl.VerifyMode:
     if isinstance(value, str):
         if value.lower() not in _REQUIREMENTS:
             raise ValueError(f"cert_reqs={value!r} must be required, optional or none")
@@ -98,5 +98,5 @@ def _requirement(value: object) -> ssl.VerifyMode:
     return ssl.CERT_REQUIRED if value is None else ssl.VerifyMode(value)
 
 
-def _version(value: object) -> ssl.TLSVersion:
+def _version(value: Any) -> ssl.TLSVersion:
     return ssl.TLSVersion[value] if isinstance(value, str) else ssl.TLSVersion(value)
