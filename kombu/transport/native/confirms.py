@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from kombu.exceptions import KombuError, MessageReturned, PublishRefused
 from kombu.transport.base import Publication
@@ -49,14 +50,18 @@ class Confirms:
         self._next = first + count
         return ticket
 
-    def answered(self, tag: int, multiple: bool, positive: bool = True) -> None:
-        """basic.ack or basic.nack. Those of a number that nobody waits for are others' affair."""
+    def answered(self, tag: int, multiple: bool, positive: bool = True) -> list[Ticket]:
+        """basic.ack or basic.nack; whose last answer that was. A number that nobody waits for is others' affair."""
+        waiting, finished = self._waiting, list[Ticket]()
         if not multiple:
-            self._answer(tag, positive)
-            return
-        waiting = self._waiting
-        for each in list(waiting) if not tag else [each for each in waiting if each <= tag]:
-            self._answer(each, positive)
+            tags: Iterable[int] = (tag,)
+        else:
+            tags = list(waiting if not tag else takewhile(lambda each: each <= tag, waiting))
+        for each in tags:
+            ticket = self._answer(each, positive)
+            if ticket is not None and not ticket.left:
+                finished.append(ticket)
+        return finished
 
     def returned(self, exchange: str, routing_key: str, message_id: object) -> bool:
         """basic.return, which comes before the message's confirm, in the order of publishing. Whether it is known."""
@@ -85,12 +90,13 @@ class Confirms:
         for tag in range(ticket.first, ticket.first + len(ticket.publications)):
             self._waiting.pop(tag, None)
 
-    def _answer(self, tag: int, positive: bool) -> None:
+    def _answer(self, tag: int, positive: bool) -> Ticket | None:
         ticket = self._waiting.pop(tag, None)
         if ticket is not None:
             ticket.left -= 1
             if not positive:
                 ticket.refused.append(tag - ticket.first)
+        return ticket
 
 
 def raise_refusals(ticket: Ticket) -> None:
