@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from kombu.testing.transports import TransportCase, TransportConformance, table
-from tests.transport_subjects import OnFile, OnMariaDB, OnMemory, OnPostgreSQL, OnSQLAlchemy, OnSQLite
+from tests.transport_subjects import OnFile, OnFilesystem, OnMariaDB, OnMemory, OnPostgreSQL, OnSQLAlchemy, OnSQLite
 
 PAGE = Path(__file__).parent.parent / "docs" / "transports" / "comparison.rst"
 
@@ -55,6 +55,10 @@ class TestSQLAlchemyOnMariaDB(OnSQLAlchemy):
         self.use(mariadb_engine)
 
 
+class TestFilesystem(OnFilesystem):
+    pass
+
+
 class TestOwnTransport(OnFile):
     pass
 
@@ -67,6 +71,7 @@ COLUMNS: dict[str, type[TransportCase]] = {
     "sqlalchemy on SQLite": TestSQLAlchemyOnSQLite,
     "sqlalchemy on PostgreSQL": TestSQLAlchemyOnPostgreSQL,
     "sqlalchemy on MariaDB": TestSQLAlchemyOnMariaDB,
+    "filesystem": TestFilesystem,
     "sqlite-file, the example": TestOwnTransport,
 }
 

@@ -61,6 +61,21 @@ class OnFile(TransportConformance):
         return f"examples.own_transport.Transport:///{self.folder}/queues.sqlite3"
 
 
+class OnFilesystem(TransportConformance):
+    transport = "filesystem"
+
+    def setup_method(self) -> None:
+        super().setup_method()
+        self.folder = Path(tempfile.mkdtemp(prefix="kombu-tests-"))
+
+    def teardown_method(self) -> None:
+        super().teardown_method()
+        shutil.rmtree(self.folder)
+
+    def url(self) -> str:
+        return f"filesystem:///{self.folder}/spool"
+
+
 class OnDjango(TransportConformance):
     """``alias`` is the database."""
 

@@ -19,7 +19,10 @@ __all__ = ["DEFAULT_TRANSPORT", "get_transport_cls", "resolve_transport"]
 
 DEFAULT_TRANSPORT = "amqp"
 GROUP = "kombu.transports"
-_WITHOUT_A_DRIVER = {"memory": "kombu.transport.memory:Transport"}
+_WITHOUT_A_DRIVER = {
+    "memory": "kombu.transport.memory:Transport",
+    "filesystem": "kombu.transport.filesystem:Transport",
+}
 """Those that are always there need no look at what is installed, which takes longer than all the rest."""
 
 
