@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -90,11 +91,15 @@ def consume(url: str, pen: Pen) -> None:
         handler = Handler(url, pen)
         queues = [Queue("orders"), Queue("dead")]
         with connection.Consumer(queues, on_message=handler.handle, auto_declare=False):
-            while not _stop.is_set():
-                try:
-                    connection.drain_events(timeout=0.2)
-                except TimeoutError:
-                    continue
+            drain_until_stopped(connection)
+
+
+def drain_until_stopped(connection: Connection) -> None:
+    while not _stop.is_set():
+        try:
+            connection.drain_events(timeout=0.2)
+        except TimeoutError:
+            continue
 
 
 class Handler:
@@ -102,7 +107,7 @@ class Handler:
 
     def __init__(self, url: str, pen: Pen) -> None:
         self._pen = pen
-        self._transaction = _djangos(url) if url.startswith("django") else _sqlalchemys(url)
+        self._url = url
 
     def handle(self, message: Message) -> None:
         id, queue = str(message.payload), message.delivery_info["queue"]
@@ -120,6 +125,10 @@ class Handler:
             message.reject()
         else:
             message.ack()
+
+    @cached_property
+    def _transaction(self) -> _Transaction:
+        return _djangos(self._url) if self._url.startswith("django") else _sqlalchemys(self._url)
 
     def _with_effect(self, id: str, message: Message) -> None:
         try:
@@ -171,26 +180,27 @@ def _sqlalchemys(url: str) -> _Transaction:
 
 
 class Nursery:
-    """Starts processes, and kills them."""
+    """Starts processes that publish and consume, and kills them."""
 
-    def __init__(self, folder: Path, urls: list[str]) -> None:
+    def __init__(self, folder: Path, urls: list[str], publish: _Work = publish, consume: _Work = consume) -> None:
+        self._publish, self._consume = publish, consume
         self._folder = folder
         self._urls = urls
         self._pen = Pen(folder)
         self._children: dict[int, _Work] = {}
 
     def run(self, seconds: float) -> None:
-        for work in [publish] * PUBLISHERS + [consume] * CONSUMERS:
+        for work in [self._publish] * PUBLISHERS + [self._consume] * CONSUMERS:
             self._start(work)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             time.sleep(random.uniform(0.05, 0.3))
             self._start(self._kill(random.choice(list(self._children))))
-        self._end(publish)
+        self._end(self._publish)
         sys.stdout.write("published\n")
         sys.stdout.flush()
         sys.stdin.read()
-        self._end(consume)
+        self._end(self._consume)
 
     def _start(self, work: _Work) -> None:
         url = random.choice(self._urls)

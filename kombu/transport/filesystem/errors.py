@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kombu.exceptions import AccessRefused, KombuError, OperationalError
+from kombu.exceptions import AccessRefused, ConnectionError, KombuError, OperationalError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _NO_RIGHT = {errno.EACCES, errno.EPERM}
@@ -30,6 +31,8 @@ def _explained(spool: str, error: OSError) -> KombuError:
         text = f"{text} ({error.filename})"
     if error.errno in _FULL:
         return OperationalError(f"spool {spool}: no space left, and nothing of this was stored: {text}")
+    if error.errno == errno.ENOENT and not os.path.exists(spool):
+        return ConnectionError(f"spool {spool}: the folder is gone, and its messages with it; connect anew")
     if error.errno == errno.EROFS:
         return OperationalError(f"spool {spool} is read-only: {text}. Mount it so that this program may write there")
     if error.errno in _NO_RIGHT:

@@ -101,7 +101,7 @@ def read_name(text: str) -> Name | None:
             expires=int(expires, 16),
             token=token,
         )
-        int(id, 16)
+        int(id + token.replace("-", ""), 16)
     except ValueError:
         return None
     return name if str(name) == text else None

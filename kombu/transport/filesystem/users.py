@@ -1,4 +1,4 @@
-"""Who uses a queue of a spool, and until when: one small file in the queue's folder, replaced under its lock."""
+"""Who uses a queue of a spool, and until when: one small file in the queue's folder, written under its lock."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from abc import ABC
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
-from kombu.transport.filesystem.contents import read_file
+from kombu.transport.filesystem.contents import read_file, write_file
 from kombu.transport.filesystem.errors import explained
 from kombu.transport.filesystem.folders import Folders
 from kombu.transport.filesystem.line import micro
@@ -80,9 +81,10 @@ class Users(Spool, ABC):
         found = {}
         with explained(self.path):
             for queue in queues:
-                attendance = self._attendance(queue, self.folders(queue))
-                if attendance is not None:
-                    found[queue] = attendance.there(self.now())
+                with self.line(queue) as line:
+                    attendance = None if line is None else self._attendance(queue, line.folders)
+                    if line is not None and attendance is not None:
+                        found[queue] = attendance.there(line.now)
         return found
 
     def expire_queues(self) -> list[str]:
@@ -94,8 +96,8 @@ class Users(Spool, ABC):
                 return [name for name in temporary if name in self.topology().queues and self._end(name)]
 
     def begin_life(self, folders: Folders, queue: QueueSpec) -> None:
-        if queue.first_life is not None:
-            self._write(folders, Attendance(queue, ends=self.now() + micro(queue.first_life)))
+        life = queue.first_life
+        self._write(folders, Attendance(queue, ends=NEVER if life is None else self.now() + micro(life)))
 
     def _attend(self, queue: str, users: Sequence[User], seconds: float) -> bool:
         with self.line(queue) as line:
@@ -135,17 +137,24 @@ class Users(Spool, ABC):
             return Attendance(spec, ends=NEVER if life is None else self.now() + micro(life))
 
     def _write(self, folders: Folders, attendance: Attendance) -> None:
+        """In place, if there is room, so that it works on a full disk, too; otherwise into a larger file."""
         users = [[user.who, user.consumer, until] for user, until in attendance.until.items()]
         data = json.dumps({"ends": attendance.ends, "users": users}).encode()
-        temporary = f"{folders.users}.new"
-        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        file = os.open(folders.users, os.O_WRONLY | os.O_CREAT, 0o666)
         try:
-            os.write(file, data)
+            room = os.fstat(file).st_size
+            if len(data) <= room:
+                os.pwrite(file, data.ljust(room), 0)
+                return
         finally:
             os.close(file)
-        os.rename(temporary, folders.users)
+        larger = f"{folders.users}.{uuid4().hex}"
+        write_file(larger, data.ljust((len(data) // _ROOM + 1) * _ROOM), sync=False)
+        os.rename(larger, folders.users)
 
 
+_ROOM = 4096
+"""Bytes: what a disk gives in any case."""
 _GRACE = 60.0
 """Seconds that a queue lives whose users nobody knows any more."""
 
