@@ -1,0 +1,141 @@
+"""How connections are made: by TCP, with TLS, through a Unix socket, or to whom the sentinels call the master."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import redis.connection
+import redis.sentinel
+from redis import exceptions as driver
+
+from kombu.exceptions import InvalidURL, KombuError, OperationalError
+from kombu.transport.base import Address
+from kombu.transport.redis.errors import explained
+from kombu.transport.redis.options import RedisOptions
+
+PORT = 6379
+SENTINEL_PORT = 26379
+
+_connections: Any = redis.connection
+_sentinels: Any = redis.sentinel
+"""The driver has types for some of it only."""
+
+
+class Connection(Protocol):
+    """What we use of the driver's."""
+
+    _sock: socket.socket
+
+    def connect(self) -> None: ...
+
+    def disconnect(self) -> None: ...
+
+    def send_packed_command(self, command: Sequence[bytes]) -> None: ...
+
+    def send_command(self, *command: str) -> None: ...
+
+    def read_response(self) -> Any: ...
+
+    def can_read(self, timeout: float) -> bool: ...
+
+
+Connect = Callable[[], Connection]
+
+
+def arguments(address: Address, options: RedisOptions, database: int) -> dict[str, Any]:
+    """The driver's, for any kind of connection."""
+    given: dict[str, Any] = {
+        "db": database,
+        "protocol": 2,
+        "socket_timeout": options.socket_timeout,
+        "socket_connect_timeout": options.socket_connect_timeout or address.connect_timeout or None,
+        "health_check_interval": options.health_check_interval,
+        "client_name": options.client_name,
+    }
+    if options.credential_provider is not None:
+        given["credential_provider"] = options.credential_provider
+    elif address.password or address.userid:
+        given |= {"username": address.userid, "password": address.password or ""}
+    return given
+
+
+def network_arguments(address: Address, options: RedisOptions, database: int, tls: bool) -> dict[str, Any]:
+    """The driver's, for a connection by TCP."""
+    given = arguments(address, options, database)
+    given["socket_keepalive"] = options.socket_keepalive
+    if options.socket_keepalive_options is not None:
+        given["socket_keepalive_options"] = options.socket_keepalive_options
+    return {**given, **options.tls()} if tls else given
+
+
+def tcp(host: str, port: int, given: dict[str, Any], tls: bool) -> Connect:
+    kind = _connections.SSLConnection if tls else _connections.Connection
+
+    def connect() -> Connection:
+        return opened(kind(host=host, port=port, **given))
+
+    return connect
+
+
+def unix(path: str, given: dict[str, Any]) -> Connect:
+    def connect() -> Connection:
+        return opened(_connections.UnixDomainSocketConnection(path=path, **given))
+
+    return connect
+
+
+def by_sentinel(
+    sentinel: tuple[str, int], options: RedisOptions, given: dict[str, Any], tls: bool, timeout: float
+) -> Connect:
+    """To the master of ``options.master_name``, asked for again each time."""
+    name = options.master_name
+    if not name:
+        raise InvalidURL("sentinel: which master? say so with the option master_name")
+    arguments = {"socket_timeout": timeout, "socket_connect_timeout": timeout, **options.sentinel_kwargs}
+    where = f"sentinel {sentinel[0]}:{sentinel[1]}"
+
+    def connect() -> Connection:
+        sentinels = _sentinels.Sentinel([sentinel], options.min_other_sentinels, arguments)
+        try:
+            host, port = sentinels.discover_master(name)
+        except _sentinels.MasterNotFoundError as exc:
+            raise OperationalError(
+                f"{where} names no master {name!r} that is alive: does it answer, is the option master_name right,"
+                f" and min_other_sentinels no more than there are? ({exc})"
+            ) from exc
+        except (driver.RedisError, OSError) as exc:
+            raise explained(where, exc) from exc
+        finally:
+            for each in sentinels.sentinels:
+                each.close()
+        return _master(tcp(host, port, given, tls)(), f"{host}:{port}")
+
+    return connect
+
+
+def opened(connection: Connection) -> Connection:
+    """The driver leaves a socket open when it is refused while it says hello."""
+    try:
+        connection.connect()
+    except BaseException:
+        connection.disconnect()
+        raise
+    return connection
+
+
+def _master(connection: Connection, where: str) -> Connection:
+    """The sentinels may not have heard yet that it is none any more."""
+    try:
+        connection.send_command("ROLE")
+        role = connection.read_response()[0]
+    except BaseException as exc:
+        connection.disconnect()
+        if isinstance(exc, driver.RedisError | OSError) and not isinstance(exc, KombuError):
+            raise explained(where, exc) from exc
+        raise
+    if role != b"master":
+        connection.disconnect()
+        raise OperationalError(f"{where} is called the master, and says that it is a {role.decode()}: try again soon")
+    return connection

@@ -1,0 +1,214 @@
+"""One Redis server and the connections to it, of which there are never more than a limit."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from redis import exceptions as driver
+
+from kombu.exceptions import ConnectionError, ConnectionLimitExceeded, KombuError
+from kombu.transport.redis.bell import Bell
+from kombu.transport.redis.connecting import Connect, Connection
+from kombu.transport.redis.errors import explained
+
+Command = Sequence[bytes]
+
+
+class _Line:
+    """A connection, and its number at the server."""
+
+    __slots__ = ("connection", "id")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.id: bytes | None = None
+
+
+class Server:
+    """``connect`` makes a connection, open already. ``where`` is for people. Any thread may ask; it waits at most
+    ``patience`` seconds for a connection when ``limit`` are in use."""
+
+    def __init__(self, where: str, connect: Connect, limit: int, patience: float) -> None:
+        self.where = where
+        self.limit = limit
+        self._connect = connect
+        self._patience = patience
+        self._idle: list[_Line] = []
+        self._open = 0
+        self._room = threading.Condition()
+        self._closed = False
+        self._pid = os.getpid()
+
+    def ask(self, *commands: Command) -> list[Any]:
+        """Send these together; the answers, errors among them as :class:`redis.ResponseError`.
+
+        Raises the errors of :mod:`kombu.exceptions` where there is no answer. What a connection to a server that is a
+        replica by now answers is raised too: none of them is used again.
+        """
+        data = b"".join(map(packed, commands))
+        line = self._take()
+        sent = False
+        try:
+            connection = line.connection
+            sent = True
+            connection.send_packed_command([data])
+            answers = [_answer(connection) for _ in commands]
+        except BaseException as exc:
+            self._drop(line)
+            if isinstance(exc, driver.RedisError | OSError):
+                raise explained(self.where, exc, sent=sent) from exc
+            raise
+        self._give(line)
+        for answer in answers:
+            if isinstance(answer, driver.ReadOnlyError):
+                self.forget()
+                raise explained(self.where, answer) from answer
+        return answers
+
+    def ask_one(self, *command: bytes) -> Any:
+        """The answer to one command; raises what it refuses."""
+        [answer] = self.ask(command)
+        if isinstance(answer, driver.ResponseError):
+            raise explained(self.where, answer) from answer
+        return answer
+
+    def block(self, command: Command, seconds: float, bell: Bell, grace: float) -> Any:
+        """What a command that blocks for so many seconds answers; None when the bell rang before.
+
+        The server has ``grace`` seconds more; then the connection counts as lost.
+        """
+        line = self._take()
+        try:
+            connection = line.connection
+            if line.id is None:
+                connection.send_packed_command([packed((b"CLIENT", b"ID"))])
+                line.id = b"%d" % _answer(connection)
+            connection.send_packed_command([packed(command)])
+            found = bell.wait(seconds + grace, connection._sock)
+            if not found:
+                if not bell.heard():
+                    raise driver.TimeoutError(f"no answer within {seconds + grace:.1f} seconds")
+                self._unblock(line.id)
+            answer = _answer(connection)
+        except BaseException as exc:
+            self._drop(line)
+            if isinstance(exc, driver.RedisError | OSError):
+                raise explained(self.where, exc) from exc
+            raise
+        self._give(line)
+        if isinstance(answer, driver.ReadOnlyError):
+            self.forget()
+        if isinstance(answer, driver.ResponseError):
+            if str(answer).startswith("UNBLOCKED"):
+                raise explained(self.where, driver.ConnectionError(str(answer)))
+            raise explained(self.where, answer) from answer
+        return answer
+
+    def forget(self) -> None:
+        """Close the connections that are idle: they lead to where nobody wants to go any more."""
+        with self._room:
+            idle, self._idle = self._idle, []
+            self._open -= len(idle)
+            self._room.notify_all()
+        for line in idle:
+            line.connection.disconnect()
+
+    def close(self) -> None:
+        """Those in use are closed when they come back."""
+        self._closed = True
+        self.forget()
+
+    def _unblock(self, id: bytes) -> None:
+        """By another connection, within the limit; where that cannot be, the one that waits is closed."""
+        answer = self.ask_one(b"CLIENT", b"UNBLOCK", id)
+        if answer not in (0, 1):
+            raise driver.ConnectionError(f"CLIENT UNBLOCK answered {answer!r}")
+
+    def _take(self) -> _Line:
+        """One that the server has not closed: then nothing that is sent is lost without a word."""
+        while True:
+            line = self._idle_line()
+            if line is None:
+                break
+            if _is_alive(line.connection):
+                return line
+            self._drop(line)
+        try:
+            return _Line(self._connect())
+        except BaseException as exc:
+            self._leave()
+            if isinstance(exc, driver.RedisError | OSError) and not isinstance(exc, KombuError):
+                raise explained(self.where, exc) from exc
+            raise
+
+    def _idle_line(self) -> _Line | None:
+        """One that is idle; None where one more may be opened, which is counted already."""
+        if self._pid != os.getpid():
+            self._forget_the_parents()
+        deadline: float | None = None
+        with self._room:
+            while True:
+                if self._closed:
+                    raise ConnectionError(f"{self.where}: this connection is closed")
+                if self._idle:
+                    return self._idle.pop()
+                if self._open < self.limit:
+                    self._open += 1
+                    return None
+                deadline = deadline or time.monotonic() + self._patience
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise ConnectionLimitExceeded(
+                        f"{self.where}: all {self.limit} connections were in use for {self._patience} seconds;"
+                        " raise the option max_connections, or use fewer threads"
+                    )
+                self._room.wait(remaining)
+
+    def _forget_the_parents(self) -> None:
+        """After a fork: connections are the parent's, and so may be the lock."""
+        self._pid = os.getpid()
+        self._room = threading.Condition()
+        self._idle, self._open = [], 0
+
+    def _give(self, line: _Line) -> None:
+        if self._closed:
+            self._drop(line)
+            return
+        with self._room:
+            self._idle.append(line)
+            self._room.notify()
+
+    def _drop(self, line: _Line) -> None:
+        line.connection.disconnect()
+        self._leave()
+
+    def _leave(self) -> None:
+        with self._room:
+            self._open -= 1
+            self._room.notify()
+
+
+def packed(command: Command) -> bytes:
+    """A command as it is sent (https://redis.io/docs/latest/develop/reference/protocol-spec/)."""
+    parts = [b"*%d\r\n" % len(command)]
+    parts += [b"$%d\r\n%b\r\n" % (len(part), part) for part in command]
+    return b"".join(parts)
+
+
+def _answer(connection: Connection) -> Any:
+    try:
+        return connection.read_response()
+    except driver.ResponseError as refusal:
+        return refusal
+
+
+def _is_alive(connection: Connection) -> bool:
+    """Nothing is to be read from it: the server has said nothing, and has not closed it."""
+    try:
+        return not connection.can_read(0)
+    except (driver.RedisError, OSError):
+        return False
