@@ -430,7 +430,10 @@ class Channel:
                     callback=answered,
                 )
 
-            channel.basic_qos(0, consumer.prefetch, False, consume)
+            if self._together:  # RabbitMQ would forget it with a limit for each
+                consume(None)
+            else:
+                channel.basic_qos(0, consumer.prefetch, False, consume)
 
         return ask
 
@@ -513,9 +516,8 @@ class Channel:
         headers = dict(properties.get("headers") or {})
         info = info_of(held, headers, "")
         content = Content(held.body, {**properties, "headers": headers})
-        again = stairs.requeued(
-            content, info["exchange"], held.method.routing_key, wire_name(held.queue), seconds, info.get("delivery_count")
-        )
+        key, queue, count = held.method.routing_key, wire_name(held.queue), info.get("delivery_count")
+        again = stairs.requeued(content, info["exchange"], key, queue, seconds, count)
         self.publish_batch([again])
         self.basic_ack(held.tag)
 

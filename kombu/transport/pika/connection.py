@@ -282,6 +282,7 @@ class PikaConnection:
         consumer.on_cancel(consumer.tag)
         return False
 
+
 def _begun(begin: Callable[[Reply], object], reply: Reply) -> None:
     try:
         begin(reply)

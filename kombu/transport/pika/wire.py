@@ -23,7 +23,7 @@ _HEADER = Struct(">HHQ")
 _END = b"\xce"
 
 
-class Properties(spec.BasicProperties):
+class Properties(spec.BasicProperties):  # type: ignore[misc]
     """``raw``: flags and values as they stand in a header frame."""
 
     def __init__(self, raw: bytes) -> None:
