@@ -8,7 +8,7 @@ from kombu.exceptions import KombuError
 from kombu.testing.transports import Feature
 from kombu.testing.transports.features import feature_of
 from kombu.transport.memory import Transport as Memory
-from tests.faulty_transports import consuming, declaring, ignoring, publishing
+from tests.faulty_transports import consuming, counting, declaring, ignoring, publishing
 from tests.faulty_transports.base import Faulty
 from tests.transport_subjects import OnMemory
 
@@ -132,6 +132,16 @@ FAULTS: list[tuple[type[Faulty], str]] = [
     (consuming.RaisesItsDriversErrors, "test_consuming_from_what_does_not_exist_is_refused"),
     (consuming.RaisesItsDriversErrors, "test_an_error_refuses_one_operation_and_the_connection_goes_on"),
     (declaring.RefusesWithoutNames, "test_higher_priority_comes_first_and_equals_in_their_order"),
+    (counting.GuessesNothing, "test_statistics_tell_how_many_messages_are_ready"),
+    (counting.GuessesNothing, "test_statistics_count_the_consumers_of_all_connections"),
+    (counting.CountsWhatIsHeldAsReady, "test_what_a_consumer_holds_counts_as_leased_until_it_is_settled"),
+    (counting.CountsWhatIsDelayedAsReady, "test_a_delayed_message_counts_as_delayed_and_not_as_ready"),
+    (counting.TellsAgesInMilliseconds, "test_the_age_of_the_oldest_ready_message_is_in_seconds"),
+    (counting.InventsQueues, "test_statistics_leave_out_queues_that_do_not_exist"),
+    (
+        counting.TellsOfSomeQueues,
+        "test_all_queues_are_told_of_where_none_are_named_or_else_it_is_said_that_they_must_be",
+    ),
     (declaring.RefusesTheCore, "test_a_headers_exchange_wants_all_headers_unless_any_will_do"),
 ]
 
@@ -154,9 +164,9 @@ def test_for_every_feature_there_is_a_transport_that_lies_about_it() -> None:
 
 
 def test_every_fault_is_tried() -> None:
-    modules = (consuming, declaring, ignoring, publishing)
+    modules = (consuming, counting, declaring, ignoring, publishing)
     written = {each for module in modules for each in vars(module).values() if _is_fault(each)}
-    assert {fault for fault, _ in FAULTS} == written - {Faulty, ignoring.Ignores}
+    assert {fault for fault, _ in FAULTS} == written - {Faulty, ignoring.Ignores, counting.Counting}
 
 
 def _is_fault(thing: object) -> bool:

@@ -15,7 +15,7 @@ from kombu.consumer import Consumer
 from kombu.entity import Queue
 from kombu.exceptions import ConnectionError, NotSupported, OperationalError
 from kombu.producer import Producer
-from kombu.transport.base import Channel, Transport, TransportConnection
+from kombu.transport.base import Channel, QueueStatistics, Transport, TransportConnection
 
 if TYPE_CHECKING:
     from kombu.simple import SimpleBuffer, SimpleQueue
@@ -301,6 +301,15 @@ class Connection(Described):
         none, or sends them by itself, or nothing is connected.
         """
         self._line.heartbeat_check(rate)
+
+    def statistics(self, queues: Iterable[str | Queue] | None = None) -> dict[str, QueueStatistics]:
+        """What these queues hold, by name, or all: see :class:`~kombu.transport.base.QueueStatistics`.
+
+        Queues that do not exist are left out. Raises :class:`~kombu.exceptions.NotSupported` where none are named and
+        the broker does not tell which there are.
+        """
+        names = None if queues is None else [each.name if isinstance(each, Queue) else each for each in queues]
+        return self._line.connect().statistics(names)
 
     def register_with_event_loop(self, loop: object) -> None:
         """Let an event loop do the receiving; raises ``NotSupported`` where the transport cannot."""

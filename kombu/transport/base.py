@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple, Protocol, Self
 
+from kombu.exceptions import NotFound, NotSupported, ResourceLocked
 from kombu.message import Message
 from kombu.utils.url import maybe_sanitize_url
 
@@ -17,8 +18,10 @@ __all__ = [
     "Implements",
     "Publication",
     "QueueDeclared",
+    "QueueStatistics",
     "Transport",
     "TransportConnection",
+    "statistics_by_declaring",
 ]
 
 
@@ -69,6 +72,22 @@ class QueueDeclared(NamedTuple):
     queue: str
     message_count: int
     consumer_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStatistics:
+    """What a queue holds, and how many consume it; None where the broker does not tell.
+
+    ``ready`` messages may be delivered now, ``delayed`` ones later, ``leased`` ones were delivered and are not settled
+    yet, or wait in a client for its consumers. ``consumers`` are those of all connections. ``oldest`` is the age of the
+    oldest ready message, in seconds.
+    """
+
+    ready: int | None = None
+    delayed: int | None = None
+    leased: int | None = None
+    consumers: int | None = None
+    oldest: float | None = None
 
 
 class Implements(NamedTuple):
@@ -252,7 +271,39 @@ class TransportConnection(Protocol):
 
         Does nothing where the transport has none, or sends them by itself."""
 
+    def statistics(self, queues: Sequence[str] | None = None) -> dict[str, QueueStatistics]:
+        """What these queues hold, or all; those that do not exist are left out.
+
+        A transport for a broker that tells no more than the answer to ``queue.declare`` does has
+        :func:`statistics_by_declaring` for it, and should ask what knows more where that is there: RabbitMQ's
+        management API. Raises ``NotSupported`` where no queues are named and nobody tells which there are.
+        """
+
     def close(self) -> None: ...
+
+
+def statistics_by_declaring(
+    connection: TransportConnection, queues: Sequence[str] | None, transport: str
+) -> dict[str, QueueStatistics]:
+    """By passive declaration (AMQP 0-9-1 queue.declare), each on a channel that a refusal may close.
+
+    A queue that is another connection's own says nothing of itself.
+    """
+    if queues is None:
+        raise NotSupported(f"statistics: transport {transport!r} cannot list the queues here, name them")
+    found = {}
+    for queue in queues:
+        channel = connection.channel()
+        try:
+            declared = channel.queue_declare(queue, passive=True)
+            found[queue] = QueueStatistics(ready=declared.message_count, consumers=declared.consumer_count)
+        except ResourceLocked:
+            found[queue] = QueueStatistics()
+        except NotFound:
+            continue
+        finally:
+            channel.close()
+    return found
 
 
 class Transport(ABC):

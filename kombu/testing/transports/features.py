@@ -61,6 +61,7 @@ class Feature(Enum):
     AUTO_DELETE = "Auto-deleted queues", ("auto_delete",)
     EXPIRES = "Queues that expire", ("x-expires",)
     AUTO_DELETE_EXCHANGE = "Auto-deleted exchanges", ("auto_delete",)
+    STATISTICS = "Statistics", ()
     ERRORS = "The same errors", ()
 
     def __init__(self, title: str, refused_as: tuple[str, ...]) -> None:

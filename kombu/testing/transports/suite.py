@@ -8,6 +8,7 @@ from kombu.testing.transports.declaring import DeclaringConformance
 from kombu.testing.transports.limits import LimitConformance
 from kombu.testing.transports.routing import RoutingConformance
 from kombu.testing.transports.settling import SettlingConformance
+from kombu.testing.transports.statistics import StatisticsConformance
 from kombu.testing.transports.temporary import TemporaryConformance
 from kombu.testing.transports.waiting import WaitingConformance
 
@@ -21,6 +22,7 @@ class TransportConformance(
     WaitingConformance,
     LimitConformance,
     TemporaryConformance,
+    StatisticsConformance,
 ):
     """The promises of every transport, tried on one of yours.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 
 from kombu.exceptions import NotFound, OperationalError, ResourceLocked
-from kombu.transport.base import Publication
+from kombu.transport.base import Publication, QueueStatistics
 from kombu.transport.virtual.attending import Attendance
 from kombu.transport.virtual.channel import Channel
 from kombu.transport.virtual.deadletter import (
@@ -82,6 +82,23 @@ class VirtualConnection:
 
     def interrupt(self) -> None:
         self.drain.interrupt()
+
+    def statistics(self, queues: Sequence[str] | None = None) -> dict[str, QueueStatistics]:
+        """What the queues hold. Who consumes them is known where the store knows it of all connections."""
+        self.ledger.flush()
+        declared = self.refresh().queues
+        names = list(declared) if queues is None else [queue for queue in dict.fromkeys(queues) if queue in declared]
+        users = self.attendance.of(names)
+        return {
+            queue: QueueStatistics(
+                ready=counts.ready,
+                delayed=counts.delayed,
+                leased=counts.leased,
+                consumers=sum(user.consumer for user in users.get(queue, ())) if self.attendance.kept else None,
+                oldest=counts.oldest,
+            )
+            for queue, counts in self.store.counts(names).items()
+        }
 
     def heartbeat_check(self, rate: int = 2) -> None:
         """A store has no heartbeats: leases are renewed instead."""
