@@ -4,47 +4,65 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kombu.connection import Connection
 from kombu.exceptions import NotFound, NotSupported
+from kombu.transport.virtual import VirtualConnection
+from kombu.transport.virtual.store import Pausable
 from kombu_django.conf import Config
-from kombu_django.store import DjangoStore
+from kombu_django.connections import connect
 
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """One queue's counts; ``oldest`` is the age of its oldest ready message, in seconds. ``paused``: it takes messages,
-    and gives none out."""
+    """One queue's counts, None where the broker does not tell; ``oldest`` is the age of its oldest ready message, in
+    seconds. ``paused``: it takes messages, and gives none out."""
 
     using: str
     queue: str
-    ready: int
-    delayed: int
-    leased: int
+    ready: int | None
+    delayed: int | None
+    leased: int | None
     oldest: float | None
     paused: bool
+    consumers: int | None = None
 
 
 def queue_states(config: Config) -> list[QueueState]:
-    """The queues of a ``django://`` connection, by name."""
-    store = _store(config)
-    counts, paused = store.counts(sorted(store.topology().queues)), set(store.paused())
+    """The queues of a connection, by name.
+
+    Raises :class:`~kombu.exceptions.NotSupported` where the broker does not tell which there are.
+    """
+    with connect(config) as connection:
+        told, paused = connection.statistics(), _paused(connection)
     return [
-        QueueState(config.alias, name, each.ready, each.delayed, each.leased, each.oldest, name in paused)
-        for name, each in sorted(counts.items())
+        QueueState(
+            config.alias, name, each.ready, each.delayed, each.leased, each.oldest, name in paused, each.consumers
+        )
+        for name, each in sorted(told.items())
     ]
 
 
 def pause(config: Config, queue: str, paused: bool) -> None:
-    """Pause a queue of a ``django://`` connection, or let it give out its messages again.
+    """Pause a queue of a connection, or let it give out its messages again.
 
-    Raises :class:`~kombu.exceptions.NotFound` when there is no such queue.
+    Raises :class:`~kombu.exceptions.NotFound` when there is no such queue, and
+    :class:`~kombu.exceptions.NotSupported` where the transport pauses none.
     """
-    store = _store(config)
-    if not store.pause(queue, paused):
-        known = ", ".join(sorted(store.topology().queues)) or "none"
-        raise NotFound(f"connection {config.alias!r} has no queue {queue!r}; its queues are: {known}")
+    with connect(config) as connection:
+        store = _pausable(connection)
+        if store is None:
+            raise NotSupported(f"connection {config.alias!r}: its transport cannot pause queues")
+        if not store.pause(queue, paused):
+            known = ", ".join(sorted(connection.statistics())) or "none"
+            raise NotFound(f"connection {config.alias!r} has no queue {queue!r}; its queues are: {known}")
 
 
-def _store(config: Config) -> DjangoStore:
-    if config.queue_database is None:
-        raise NotSupported(f"connection {config.alias!r}: only queues in a database can be seen and paused yet")
-    return DjangoStore(config.queue_database)
+def _paused(connection: Connection) -> set[str]:
+    store = _pausable(connection)
+    return set() if store is None else set(store.paused())
+
+
+def _pausable(connection: Connection) -> Pausable | None:
+    """The store of the open connection, if it can pause queues."""
+    inner = connection.connection
+    return inner.store if isinstance(inner, VirtualConnection) and isinstance(inner.store, Pausable) else None

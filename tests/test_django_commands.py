@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 
 from kombu import Message, Queue
 from kombu_django import consumer, publish
+from kombu_django.conf import get_config
+from kombu_django.connections import connect
 from kombu_django.models import Inbox
 from kombu_django.models import Message as Row
 from tests.flows import declare
@@ -82,6 +86,26 @@ def test_queues_are_listed_with_their_counts() -> None:
     assert (found["orders"]["ready"], found["orders"]["delayed"], found["orders"]["leased"]) == (1, 1, 0)
     assert found["orders.dead"]["ready"] == 0
     assert "orders.dead" in run("kombu_queues", "--using", "default")
+
+
+def test_queues_of_other_transports_are_shown_too_and_paused_where_that_can_be(tmp_path: Path, name: str) -> None:
+    elsewhere = {"spool": {"URL": f"filesystem:///{tmp_path}/spool"}, "here": {"URL": f"memory://{name}"}}
+    with override_settings(KOMBU=elsewhere):
+        show_and_pause()
+
+
+def show_and_pause() -> None:
+    for alias in ("spool", "here"):
+        with connect(get_config(alias)) as connection, connection.SimpleQueue("orders") as queue:
+            queue.put(1)
+    found = json.loads(run("kombu_queues", "--json"))
+    assert [(each["using"], each["queue"], each["ready"], each["consumers"]) for each in found] == [
+        ("spool", "orders", 1, 0),
+        ("here", "orders", 1, 0),
+    ]
+    assert "paused" in run("kombu_queues", "--using", "spool", "--pause", "orders")
+    with pytest.raises(CommandError, match="'here': its transport cannot pause"):
+        run("kombu_queues", "--using", "here", "--pause", "orders")
 
 
 def test_a_queue_is_paused_and_resumed_and_the_list_says_so() -> None:

@@ -15,7 +15,7 @@ from kombu_django.running import configs
 
 
 class Command(BaseCommand):
-    help = "Shows the queues with the messages that are ready, delayed and leased; pauses and resumes queues."
+    help = "Shows what is ready, delayed and leased in the queues, and who consumes them; pauses and resumes queues."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--using", action="append", help="connection in settings.KOMBU; all if not given")
@@ -51,9 +51,14 @@ def _pause(chosen: list[Config], pausing: list[str], resuming: list[str]) -> Non
 
 def _table(states: list[QueueState]) -> list[str]:
     width = max([len(state.queue) for state in states], default=5)
-    lines = [f"{'queue':{width}}  {'ready':>8}  {'delayed':>8}  {'leased':>8}  oldest"]
+    lines = [f"{'queue':{width}}  {'ready':>8}  {'delayed':>8}  {'leased':>8}  {'consumers':>9}  oldest"]
     for state in states:
+        counts = f"{_told(state.ready)}  {_told(state.delayed)}  {_told(state.leased)}  {_told(state.consumers, 9)}"
         oldest = "-" if state.oldest is None else f"{state.oldest:.1f} s"
         paused = "  paused" if state.paused else ""
-        lines.append(f"{state.queue:{width}}  {state.ready:8}  {state.delayed:8}  {state.leased:8}  {oldest}{paused}")
+        lines.append(f"{state.queue:{width}}  {counts}  {oldest}{paused}")
     return lines
+
+
+def _told(count: int | None, width: int = 8) -> str:
+    return f"{'-' if count is None else count:>{width}}"
