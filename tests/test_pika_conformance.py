@@ -15,7 +15,7 @@ class TestPika(TransportConformance):
     transport = "pika"
 
     def url(self) -> str:
-        return f"pika://guest:guest@{servers.HOST}:{servers.RABBITMQ_PORT}//"
+        return f"pika://guest:guest@{servers.HOST}:{servers.RABBITMQ_PORT}//?management=http://{servers.HOST}:{servers.RABBITMQ_MANAGEMENT_PORT}"
 
     @property
     def dying(self) -> Mapping[str, object]:

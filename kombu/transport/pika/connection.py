@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from threading import Event, Lock
 from typing import Any
 
 from kombu.exceptions import ConnectionError, KombuError, NotFound, OperationalError
 from kombu.transport.asynchronous import EventLoop, WouldWait
-from kombu.transport.base import Address
+from kombu.transport.base import Address, QueueStatistics
 from kombu.transport.native.options import Options
+from kombu.transport.native.statistics import Statistician
 from kombu.transport.pika.channel import Channel
 from kombu.transport.pika.consuming import Arrival
 from kombu.transport.pika.dialing import again, lost, parameters_of, place_of, refusal, start
@@ -45,6 +46,7 @@ class PikaConnection:
         self.transport = transport
         self.place = place_of(address)
         self._address = address
+        self._statistician = Statistician(address, options, transport)
         self._parameters = parameters_of(address, options)
         self._pushes = event_loop is not None
         self.home: Home = OwnHome() if event_loop is None else Home(*event_loop)
@@ -166,6 +168,9 @@ class PikaConnection:
     def heartbeat_check(self, rate: int = 2) -> None:
         """The event loop sends and looks for them by itself: this only tells what it saw."""
         self.check()
+
+    def statistics(self, queues: Sequence[str] | None = None) -> dict[str, QueueStatistics]:
+        return self._statistician.statistics(self, queues)
 
     def settle(self) -> None:
         """Send the acknowledgements that are owed."""

@@ -24,7 +24,7 @@ Done = Callable[[KombuError | None], object]
 
 @dataclass(slots=True, eq=False)
 class Parcel:
-    """Publications ready to be sent, with the bytes of their properties. ``withdrawn``: nobody waits for it any more."""
+    """Publications ready to be sent, with the bytes of their properties. ``withdrawn``: nobody waits for it."""
 
     publications: Sequence[Publication]
     properties: Sequence[Properties]

@@ -1,0 +1,55 @@
+"""What RabbitMQ's queues hold: from its management API where that answers, otherwise by passive declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kombu.exceptions import AccessRefused, OperationalError
+from kombu.transport.base import Address, QueueStatistics, TransportConnection, statistics_by_declaring
+from kombu.transport.native.checks import wire_name
+from kombu.transport.native.management import PORT, Management
+from kombu.transport.native.options import Options, virtual_host_of
+from kombu.transport.native.tls import read_tls
+
+__all__ = ["Statistician"]
+
+
+class Statistician:
+    """Of one connection. Where the option ``management`` names none, the API is tried where a plain installation has
+    it, and not again once it was not there."""
+
+    def __init__(self, address: Address, options: Options, transport: str) -> None:
+        self._address = address
+        self._options = options
+        self._transport = transport
+        self._given_up = address.password is None and options.management is None
+
+    def statistics(self, connection: TransportConnection, queues: Sequence[str] | None) -> dict[str, QueueStatistics]:
+        """See :meth:`kombu.transport.base.TransportConnection.statistics`."""
+        if not self._given_up:
+            try:
+                return self._ask(queues)
+            except (OperationalError, AccessRefused):
+                if self._options.management is not None:
+                    raise
+                self._given_up = True
+        return statistics_by_declaring(connection, queues, self._transport)
+
+    def _ask(self, queues: Sequence[str] | None) -> dict[str, QueueStatistics]:
+        host = self._address.hostname or "localhost"
+        url = self._options.management or f"http://{host}:{PORT}"
+        user, password = self._address.userid or "guest", self._address.password or "guest"
+        tls = read_tls(self._address.ssl, host) if url.startswith("https") else None
+        management = Management(url, user, password, timeout=self._address.connect_timeout, tls=tls)
+        virtual_host = virtual_host_of(self._address)
+        if queues is None:
+            names, found = None, management.queues(virtual_host)
+        else:
+            names = {wire_name(name): name for name in queues}
+            found = management.queues(virtual_host, list(names))
+        return {
+            (names or {}).get(name, name): QueueStatistics(
+                ready=each.ready, leased=each.leased, consumers=each.consumers, oldest=each.oldest
+            )
+            for name, each in found.items()
+        }
