@@ -210,7 +210,7 @@ class Drain:
     def _keep_house(self) -> bool:
         """Once in a while: end the consumers of queues that are gone, and refuse what has expired in any queue, so
         that it is dead-lettered where nobody consumes, too."""
-        if time.monotonic() - self._kept_house < _KEEP_HOUSE_EVERY:
+        if time.monotonic() - self._kept_house < max(_KEEP_HOUSE_EVERY, self._store.capabilities.housekeeping):
             return False
         self._kept_house = time.monotonic()
         self._end(self._housekeeping(self.queues))

@@ -44,6 +44,7 @@ class Capabilities:
     max_body: int | None = None
     max_priority: int = 255
     atomic_put: bool = True
+    housekeeping: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

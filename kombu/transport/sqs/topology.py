@@ -1,0 +1,198 @@
+"""Exchanges, queues and bindings in the tags of a queue that is there for nothing else; changed under its lock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from kombu.exceptions import AccessRefused, InconsistencyError
+from kombu.transport.sqs.calls import Calls
+from kombu.transport.sqs.errors import QueueMissing, Throttled
+from kombu.transport.sqs.lock import QueueLock
+from kombu.transport.sqs.names import FIFO, TOPOLOGY
+from kombu.transport.sqs.queues import Queues
+from kombu.transport.sqs.tags import Torn, from_tags, to_tags
+from kombu.transport.sqs.topics import Subscriptions, Topics, read, written
+from kombu.transport.virtual.document import DocumentTopology, read_topology
+from kombu.transport.virtual.store import Capabilities, QueueSpec, TopologyMoved
+from kombu.transport.virtual.topology import BindingSpec, ExchangeSpec, Topology
+from kombu.utils import json
+
+_READINGS = 20
+_PAUSE = 0.05
+
+
+class Seen(NamedTuple):
+    """What the tags said, and when."""
+
+    text: str
+    version: int
+    topics: Topics
+    at: float
+
+
+@dataclass(slots=True)
+class _Place:
+    url: str | None = None
+
+
+class TaggedTopology(DocumentTopology[int]):
+    """What the store knows of it, without the messages."""
+
+    capabilities = Capabilities(name="sqs")
+
+    def __init__(self, calls: Calls, queues: Queues) -> None:
+        self._calls = calls
+        self._queues = queues
+        self._check_every = calls.settings.topology_check
+        self._lock = QueueLock(calls)
+        self._subscriptions = Subscriptions(calls, queues) if calls.settings.supports_fanout else None
+        self._place = _Place()
+        self._seen: Seen | None = None
+
+    def topology(self) -> Topology:
+        return read_topology(self._read().text, "sqs")
+
+    def last_topology(self) -> Topology:
+        """As last seen."""
+        return read_topology((self._seen or self._read()).text, "sqs")
+
+    def last_topics(self) -> Topics:
+        """What is subscribed at SNS, as last seen."""
+        return (self._seen or self._read()).topics
+
+    def check_version(self, version: int | None, strict: bool) -> None:
+        """Raises :class:`TopologyMoved` for another version than this. Unless ``strict``, one that was seen a short while
+        ago is good enough: the question is a request, and AWS answers few of the kind in a second."""
+        if version is None:
+            return
+        seen = self._seen
+        if strict or seen is None or time.monotonic() - seen.at >= self._check_every:
+            try:
+                seen = self._read()
+            except Throttled:
+                if strict or seen is None:
+                    raise
+                self._seen = seen = seen._replace(at=time.monotonic())
+        if seen.version != version:
+            raise TopologyMoved
+
+    def read_document(self) -> tuple[str, int]:
+        seen = self._read()
+        return seen.text, seen.version
+
+    def write_document(self, text: str, version: int, revision: int) -> bool:
+        url = self._place.url
+        if url is None or not self._lock.safe:
+            return False
+        topics = self._seen.topics if self._seen else {}
+        if self._subscriptions is not None:
+            topics = self._subscriptions.follow(read_topology(text, "sqs"), topics)
+        document = json.dumps({"version": version, "topology": text, "topics": written(topics)})
+        self._calls.sqs("tag_queue", QueueUrl=url, Tags=to_tags(document))
+        self._seen = Seen(text, version, topics, time.monotonic())
+        return True
+
+    def _change_once(self, edit: Callable[[Topology], Topology]) -> bool:
+        """Under the lock, unless there is nothing to change."""
+        before = self.topology()
+        if edit(before) is before:
+            return False
+        with self._lock.held(self._made()):
+            return super()._change_once(edit)
+
+    def _read(self) -> Seen:
+        text = self._read_text()
+        seen = Seen("", 0, {}, time.monotonic())
+        if text:
+            topology, version, topics = _parsed(text)
+            seen = Seen(topology, version, topics, time.monotonic())
+        self._seen = seen
+        return seen
+
+    def _read_text(self) -> str:
+        url = self._found()
+        if url is None:
+            return ""
+        for attempt in range(_READINGS):
+            try:
+                return from_tags(self._calls.sqs("list_queue_tags", QueueUrl=url).get("Tags", {}))
+            except QueueMissing:
+                self._place.url = None
+                return ""
+            except Torn:
+                time.sleep(_PAUSE * attempt)
+        raise InconsistencyError("transport 'sqs': the tags with the topology do not belong together: declare it again")
+
+    def _found(self) -> str | None:
+        """The URL of the queue with the tags; None where nothing was ever declared."""
+        if self._place.url is None:
+            try:
+                self._place.url = str(self._calls.sqs("get_queue_url", QueueName=self._name)["QueueUrl"])
+            except QueueMissing:
+                return None
+        return self._place.url
+
+    def _made(self) -> str:
+        url = self._found()
+        if url is None:
+            attributes = {"FifoQueue": "true", "MessageRetentionPeriod": "1209600"}
+            answer = self._calls.sqs(
+                "create_queue", QueueName=self._name, Attributes=attributes, tags=dict(self._calls.settings.queue_tags)
+            )
+            url = self._place.url = str(answer["QueueUrl"])
+            self._lock.make(url)
+        return url
+
+    @property
+    def _name(self) -> str:
+        return self._calls.settings.queue_name_prefix + TOPOLOGY + FIFO
+
+
+class FixedTopology(TaggedTopology):
+    """Of predefined queues: these, and the default exchange."""
+
+    def topology(self) -> Topology:
+        queues = {name: QueueSpec(name=name) for name in self._calls.settings.predefined_queues}
+        return Topology(version=1, queues=queues)
+
+    def last_topology(self) -> Topology:
+        return self.topology()
+
+    def last_topics(self) -> Topics:
+        return {}
+
+    def check_version(self, version: int | None, strict: bool) -> None:
+        """It never moves."""
+
+    def declare(self, queue: QueueSpec) -> None:
+        if queue.name not in self._calls.settings.predefined_queues:
+            self._queues.make(queue.name)
+
+    def forget_queue(self, queue: str) -> bool:
+        return False
+
+    def declare_exchange(self, exchange: ExchangeSpec) -> None:
+        raise _only_the_default(f"exchange {exchange.name!r}")
+
+    def delete_exchange(self, name: str, if_unused: bool = False) -> bool:
+        return False
+
+    def bind(self, binding: BindingSpec) -> None:
+        raise _only_the_default(f"binding to exchange {binding.source!r}")
+
+    def unbind(self, binding: BindingSpec) -> None:
+        """There is none."""
+
+
+def _only_the_default(what: str) -> AccessRefused:
+    return AccessRefused(f"{what}: transport 'sqs' has only the default exchange beside predefined_queues")
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> tuple[str, int, Topics]:
+    document: Any = json.loads(text)
+    return document["topology"], document["version"], read(document["topics"])
