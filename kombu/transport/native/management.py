@@ -6,29 +6,18 @@ import json
 import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from kombu.exceptions import AccessRefused, InvalidURL, NotFound, OperationalError
+from kombu.transport.base import QueueStatistics
 from kombu.transport.native.tls import TLS
 
-__all__ = ["Management", "QueueStatistics"]
+__all__ = ["Management"]
 
 TLS_PORT = 15671
 PORT = 15672
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueStatistics:
-    """What a queue holds, as the broker last counted it, every five seconds by default. ``oldest`` is the age of its
-    first message in seconds, known where that has a timestamp."""
-
-    ready: int
-    leased: int
-    consumers: int
-    oldest: float | None = None
 
 
 class Management:

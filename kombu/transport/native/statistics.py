@@ -26,30 +26,33 @@ class Statistician:
 
     def statistics(self, connection: TransportConnection, queues: Sequence[str] | None) -> dict[str, QueueStatistics]:
         """See :meth:`kombu.transport.base.TransportConnection.statistics`."""
-        if not self._given_up:
-            try:
-                return self._ask(queues)
-            except (OperationalError, AccessRefused):
-                if self._options.management is not None:
-                    raise
-                self._given_up = True
-        return statistics_by_declaring(connection, queues, self._transport)
+        if queues is None:
+            told = self._ask(None)
+            return statistics_by_declaring(connection, None, self._transport) if told is None else told
+        declared = statistics_by_declaring(connection, queues, self._transport)
+        told = self._ask(list(map(wire_name, declared))) or {}
+        return {name: _together(known, told.get(wire_name(name))) for name, known in declared.items()}
 
-    def _ask(self, queues: Sequence[str] | None) -> dict[str, QueueStatistics]:
+    def _ask(self, names: Sequence[str] | None) -> dict[str, QueueStatistics] | None:
+        """What the API says; None where it is not there."""
+        if self._given_up or names == []:
+            return None
         host = self._address.hostname or "localhost"
         url = self._options.management or f"http://{host}:{PORT}"
         user, password = self._address.userid or "guest", self._address.password or "guest"
         tls = read_tls(self._address.ssl, host) if url.startswith("https") else None
         management = Management(url, user, password, timeout=self._address.connect_timeout, tls=tls)
-        virtual_host = virtual_host_of(self._address)
-        if queues is None:
-            names, found = None, management.queues(virtual_host)
-        else:
-            names = {wire_name(name): name for name in queues}
-            found = management.queues(virtual_host, list(names))
-        return {
-            (names or {}).get(name, name): QueueStatistics(
-                ready=each.ready, leased=each.leased, consumers=each.consumers, oldest=each.oldest
-            )
-            for name, each in found.items()
-        }
+        try:
+            return management.queues(virtual_host_of(self._address), names)
+        except (OperationalError, AccessRefused):
+            if self._options.management is not None:
+                raise
+            self._given_up = True
+            return None
+
+
+def _together(declared: QueueStatistics, told: QueueStatistics | None) -> QueueStatistics:
+    """The API's numbers are some seconds old: they count where they are of the same moment, as far as can be seen."""
+    if told is None or (told.ready, told.consumers) != (declared.ready, declared.consumers):
+        return declared
+    return told
