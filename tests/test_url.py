@@ -86,6 +86,21 @@ def test_a_url_behind_a_plus_is_kept_whole() -> None:
     assert url_to_parts("sqla+sqlite:///x.db") == URLParts("sqla", "sqlite:///x.db")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mongodb://u:p%40w@h1:27017,h2:27018/db?replicaSet=rs&lease=5",
+        "mongodb+srv://u:p%40w@cluster.example.org/db?replicaSet=rs&lease=5",
+        "mongodb://%2Ftmp%2Fmongodb-27017.sock/db?replicaSet=rs&lease=5",
+    ],
+)
+def test_a_url_that_its_driver_reads_is_kept_whole_and_its_query_is_read(url: str) -> None:
+    assert url_to_parts(url) == URLParts("mongodb", url, query={"replicaSet": "rs", "lease": "5"})
+    assert parse_url(url)["hostname"] == url
+    assert as_url("mongodb", url) == url
+    assert "p%40w" not in as_url("mongodb", url, sanitize=True)
+
+
 def test_a_unix_socket_is_a_hostname_that_starts_with_a_slash() -> None:
     options = parse_url("redis+socket://:pw@/run/redis.sock?virtual_host=3")
     assert options["transport"] == "redis"

@@ -1,11 +1,13 @@
 """Broker URLs: taken apart, put together, and shown without their password.
 
 The rules for the virtual host are RabbitMQ's (https://www.rabbitmq.com/docs/uri-spec): ``amqp://h`` leaves it
-to the transport, ``amqp://h/foo`` names ``foo`` and ``amqp://h//`` names ``/``. Two forms go further:
+to the transport, ``amqp://h/foo`` names ``foo`` and ``amqp://h//`` names ``/``. Three forms go further:
 
 * ``sqla+sqlite:///x.db``: what follows the ``+`` is another library's URL. It is kept whole, as the hostname.
 * ``redis+socket:///run/redis.sock?virtual_host=3``: a Unix socket. Its path, with the leading slash, is the
   hostname, and the query is read as ever.
+* ``mongodb://h1:1,h2:2/db?replicaSet=rs`` and ``mongodb+srv://h/db``: a URL that its driver reads. It is kept whole, as
+  the hostname, and its query is read as ever.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ T = TypeVar("T")
 
 DEFAULT_SCHEME = "amqp"
 """What a URL without a scheme (``host``, ``user:pw@host:port``) means."""
+
+_READ_BY_DRIVERS = frozenset({"mongodb"})
+"""Schemes, up to a ``+``, of URLs that are another program's as well, with hosts in a list or behind a service name."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+._-]*\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -72,7 +77,10 @@ def parse_url(url: str) -> dict[str, object]:
 def url_to_parts(url: str) -> URLParts:
     """Take a broker URL apart. Raises :class:`~kombu.exceptions.InvalidURL`, never showing the password."""
     scheme, rest = _split_scheme(url)
+    whole = f"{scheme.lower()}://{rest}"
     scheme, plus, inner = scheme.partition("+")
+    if scheme.lower() in _READ_BY_DRIVERS:
+        return URLParts(scheme=_scheme_name(scheme), hostname=whole, query=_read_query(rest.partition("?")[2]))
     if plus and inner != "socket":
         return URLParts(scheme=_scheme_name(scheme), hostname=f"{inner}://{rest}")
     address, _, query = rest.partition("?")
@@ -92,7 +100,7 @@ def url_to_parts(url: str) -> URLParts:
         userid=unquote(userid) or None,
         password=unquote(password) or None,
         virtual_host=virtual_host or None,
-        query=dict(parse_qsl(query, keep_blank_values=True)),
+        query=_read_query(query),
     )
 
 
@@ -112,7 +120,8 @@ def as_url(
     With ``sanitize`` the password is replaced by ``mask``.
     """
     if hostname and "://" in hostname:
-        whole = f"{scheme}+{hostname}"
+        its_own = hostname.partition("://")[0].partition("+")[0] in _READ_BY_DRIVERS
+        whole = hostname if its_own else f"{scheme}+{hostname}"
         return sanitize_url(whole, mask) if sanitize else whole
     options = dict(query or {})
     path = "" if virtual_host is None else "/" + quote(virtual_host, safe="/")
@@ -152,6 +161,10 @@ def _split_scheme(url: str) -> tuple[str, str]:
     if not _SCHEME.match(scheme):
         raise _invalid("what stands before :// is not a scheme", url)
     return scheme, rest
+
+
+def _read_query(query: str) -> dict[str, str]:
+    return dict(parse_qsl(query, keep_blank_values=True))
 
 
 def _scheme_name(scheme: str) -> str:
