@@ -8,6 +8,7 @@ from itertools import takewhile
 
 from kombu.exceptions import KombuError, MessageReturned, PublishRefused
 from kombu.transport.base import Publication
+from kombu.transport.native.checks import wire_name
 from kombu.transport.native.errors import returned
 
 __all__ = ["Confirms", "Ticket", "raise_refusals"]
@@ -70,7 +71,9 @@ class Confirms:
             (_, properties), its_exchange, its_key, mandatory, _ = ticket.publications[place]
             if (
                 mandatory
-                and (its_exchange, its_key, properties.get("message_id")) == (exchange, routing_key, message_id)
+                and properties.get("message_id") == message_id
+                and wire_name(its_exchange) == exchange
+                and (its_key if exchange else wire_name(its_key)) == routing_key
                 and place not in ticket.returned
             ):
                 ticket.returned.append(place)

@@ -19,7 +19,8 @@ HEARTBEAT = 30.0
 class Options:
     """How a connection to RabbitMQ behaves; times are seconds.
 
-    ``prefetch``: how many messages a consumer holds at most unless ``basic_qos`` says otherwise, 0 for any number.
+    ``prefetch``: how many messages a consumer holds at most unless ``basic_qos`` says otherwise, 0 for any number. Few,
+    since RabbitMQ sends so many to the first consumer that comes, and the next ones find none.
     ``settle_delay``: how long an acknowledgement may wait for others to go out with it, 0 for none.
     ``confirm_publish``: whether publishing waits for the broker to have stored the message. ``confirm_timeout``: how
     long at most, where the caller names no timeout. ``operation_timeout``: the same for everything else that is asked.
@@ -27,7 +28,7 @@ class Options:
     is, as a URL, for statistics; the port of a plain installation is tried without it.
     """
 
-    prefetch: int = 64
+    prefetch: int = 10
     settle_delay: float = 0.1
     confirm_publish: bool = True
     confirm_timeout: float = 30.0
