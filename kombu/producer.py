@@ -175,7 +175,8 @@ class Producer:
         if retry and within is None:
             self._send([publication], declare, retry, retry_policy, timeout, confirm_timeout)
         else:
-            self._send_once([publication], declare, sooner(timeout, confirm_timeout), within)
+            wait = timeout if confirm_timeout is None else sooner(timeout, confirm_timeout)
+            self._send_once([publication], declare, wait, within)
 
     def batch(self) -> Batch:
         """Gather messages in a ``with`` block and publish them together at its end.
@@ -351,7 +352,12 @@ class Producer:
     def _returned(
         self, publish: _Publish, publications: Sequence[Publication], error: MessageReturned, timeout: float | None
     ) -> None:
-        """Nothing of a batch is stored when one of it is returned: find out which, and publish the others."""
+        """Where nothing of a batch is stored when one of it is returned, find out which, and publish the others."""
+        if error.not_stored is not None:
+            for each, publication in came_back(error, publications):
+                if self.on_return is not None:
+                    self.on_return(each, publication)
+            return
         for publication in publications:
             try:
                 if len(publications) > 1:
@@ -384,6 +390,18 @@ class Producer:
             send(None if deadline is None else max(deadline - time.monotonic(), 0.0))
 
         retry(attempt, catch=(OperationalError,), policy=policy, timeout=timeout, on_error=on_error)
+
+
+def came_back(
+    error: MessageReturned, publications: Sequence[Publication]
+) -> list[tuple[MessageReturned, Publication]]:
+    """Which of them did, by an error that tells; each with an error of its own."""
+    found = []
+    for place in error.not_stored or ():
+        publication = publications[place]
+        text = f"no queue is bound to exchange {publication.exchange!r} for routing key {publication.routing_key!r}"
+        found.append((MessageReturned(text) if len(publications) > 1 else error, publication))
+    return found
 
 
 @dataclass(slots=True, init=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -36,10 +36,8 @@ def virtual_host() -> Iterator[str]:
     try:
         yield name
     finally:
-        try:
+        with suppress(NotFound):
             api.request("DELETE", path)
-        except NotFound:
-            pass
 
 
 class OnRabbitMQ(TransportConformance):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from kombu.aio.jobs import Publishing, copies
-from kombu.exceptions import KombuError, OperationalError, PublishUncertain
+from kombu.exceptions import ChannelError, KombuError, OperationalError, PublishUncertain
 from kombu.transport.base import Channel
 
 
@@ -48,10 +48,12 @@ def _send(channel: Channel, jobs: Sequence[Publishing]) -> None:
         channel.publish_batch([each for job in jobs for each in job.order.publications], _patience(jobs))
     except (OperationalError, PublishUncertain) as error:
         _fail(jobs, error)
-    except KombuError as error:  # one is refused: nothing of the batch is stored
+    except KombuError as error:
         if len(jobs) == 1:
             jobs[0].error = error
-        else:
+        elif isinstance(error, ChannelError) and error.not_stored is not None:
+            _share_out(jobs, error, error.not_stored)
+        else:  # one is refused: nothing of the batch is stored
             for job in jobs:
                 _send(channel, [job])
     except Exception as error:  # noqa: BLE001 - raised where it is awaited
@@ -63,6 +65,19 @@ def _patience(jobs: Sequence[Publishing]) -> float | None:
     seconds = [job.order.patience for job in jobs]
     given = [each for each in seconds if each is not None]
     return max(given) if len(given) == len(seconds) else None
+
+
+def _share_out(jobs: Sequence[Publishing], error: ChannelError, not_stored: Sequence[int]) -> None:
+    """Each message was stored by itself, but for these."""
+    begin = 0
+    for job in jobs:
+        end = begin + len(job.order.publications)
+        own = tuple(place - begin for place in not_stored if begin <= place < end)
+        if own:
+            job.error = mine = type(error)(*error.args)
+            mine.not_stored = own
+            mine.__cause__ = error
+        begin = end
 
 
 def _fail(jobs: Sequence[Publishing], error: Exception) -> None:

@@ -79,9 +79,13 @@ class Producer:
             return
         try:
             await (self._retry(order) if order.retry else self._publish(order, order.patience))
-        except MessageReturned:
+        except MessageReturned as error:
             if self._recorder.on_return is None:
                 raise
+            if error.not_stored is not None:
+                for each, publication in producer.came_back(error, order.publications):
+                    self._recorder.on_return(each, publication)
+                return
             for publication in order.publications:
                 await self._publish_or_return(replace(order, publications=[publication]), self._recorder.on_return)
 
