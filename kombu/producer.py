@@ -99,6 +99,13 @@ class Producer:
         if self.auto_declare:
             self.maybe_declare(self.exchange)
 
+    def ready(self, declare: Iterable[Exchange | Queue]) -> Channel | None:
+        """The channel to publish on; None where it has to be opened first, or one of these to be declared."""
+        channel = self._channel
+        if channel is None or not channel.is_open or not self._declared.issuperset(declare):
+            return None
+        return channel
+
     def declare(self) -> None:
         """Declare the exchange now."""
         self.exchange.declare(channel=self.channel)
@@ -392,15 +399,17 @@ class Producer:
         retry(attempt, catch=(OperationalError,), policy=policy, timeout=timeout, on_error=on_error)
 
 
-def came_back(
-    error: MessageReturned, publications: Sequence[Publication]
-) -> list[tuple[MessageReturned, Publication]]:
+def came_back(error: MessageReturned, publications: Sequence[Publication]) -> list[tuple[MessageReturned, Publication]]:
     """Which of them did, by an error that tells; each with an error of its own."""
     found = []
     for place in error.not_stored or ():
         publication = publications[place]
-        text = f"no queue is bound to exchange {publication.exchange!r} for routing key {publication.routing_key!r}"
-        found.append((MessageReturned(text) if len(publications) > 1 else error, publication))
+        mine = MessageReturned(
+            f"no queue is bound to exchange {publication.exchange!r} for routing key {publication.routing_key!r}"
+        )
+        mine.not_stored = (0,)
+        mine.__cause__ = error
+        found.append((mine, publication))
     return found
 
 

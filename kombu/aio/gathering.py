@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from kombu.aio.jobs import Publishing, copies
-from kombu.exceptions import ChannelError, KombuError, OperationalError, PublishUncertain
+from kombu.exceptions import ChannelError, KombuError, MessageReturned, OperationalError, PublishUncertain
+from kombu.producer import came_back
 from kombu.transport.base import Channel
 
 
@@ -74,9 +75,13 @@ def _share_out(jobs: Sequence[Publishing], error: ChannelError, not_stored: Sequ
         end = begin + len(job.order.publications)
         own = tuple(place - begin for place in not_stored if begin <= place < end)
         if own:
-            job.error = mine = type(error)(*error.args)
+            mine = type(error)(*error.args)
             mine.not_stored = own
+            if isinstance(mine, MessageReturned):
+                mine = came_back(mine, job.order.publications)[0][0]
+                mine.not_stored = own
             mine.__cause__ = error
+            job.error = mine
         begin = end
 
 
