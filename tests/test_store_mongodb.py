@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,8 +16,10 @@ from kombu.testing import (
     StoreConformance,
     TopologyConformance,
 )
-from kombu.transport.mongodb import MongoStore
 from tests import mongodb
+
+if TYPE_CHECKING:
+    from kombu.transport.mongodb import MongoStore
 
 
 @pytest.mark.server("mongodb")
