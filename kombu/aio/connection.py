@@ -11,12 +11,14 @@ from kombu import connection, producer
 from kombu.aio.consumer import Consumer
 from kombu.aio.link import Link
 from kombu.aio.message import Message
+from kombu.aio.native import NativeLink
 from kombu.aio.producer import Producer, Recorder
 from kombu.aio.retrying import retry
 from kombu.aio.signatures import takes_what
 from kombu.aio.simple import SimpleQueue, requeue
 from kombu.aio.thread import ThreadLink
 from kombu.entity import Exchange, Queue
+from kombu.exceptions import MissingDriver, UnknownTransport
 from kombu.retry import RetryPolicy
 
 __all__ = ["Connection"]
@@ -41,9 +43,10 @@ def of_queue(
 class Connection:
     """A connection to a broker, opened when first needed; the arguments are those of :class:`kombu.Connection`.
 
-    It owns a thread, which begins with the first ``await`` and ends with :meth:`close` or ``async with``; it does
-    not keep the interpreter from exiting. Any number of coroutines may share it, and several event loops too. Once
-    closed, and in a forked child, it refuses with ``NotBoundError``.
+    It owns a thread, which begins with the first ``await`` and ends with :meth:`close` or ``async with``; it does not
+    keep the interpreter from exiting. With a driver that is asynchronous itself (``pika://``) messages come, are
+    settled and published in the event loop, and the thread is for what is rare. Any number of coroutines may share it,
+    and several event loops too. Once closed, and in a forked child, it refuses with ``NotBoundError``.
     """
 
     @takes_what(connection.Connection.__init__)
@@ -163,8 +166,15 @@ class Connection:
 
 
 def _link(blocking: connection.Connection) -> Link:
-    """What does the work. A driver that is asynchronous itself is chosen here, by ``blocking``'s transport."""
-    return ThreadLink(blocking)
+    """What does the work: the event loop itself where the transport's driver can, otherwise a thread.
+
+    What is wrong with the transport's name shows when connecting.
+    """
+    try:
+        native = blocking.get_transport_cls().implements.asyncio
+    except (UnknownTransport, MissingDriver):
+        native = False
+    return NativeLink(blocking) if native else ThreadLink(blocking)
 
 
 def _connect(blocking: connection.Connection) -> None:

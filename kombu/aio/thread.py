@@ -39,10 +39,10 @@ class ThreadLink:
     looked at once more, so none is overlooked.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, outbox: Outbox | None = None) -> None:
         self._connection = connection
         self._jobs: SimpleQueue[Job[Any]] = SimpleQueue()
-        self._outbox = Outbox()
+        self._outbox = outbox or Outbox()
         self._receiver = Receiver(connection, self._outbox)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -153,6 +153,7 @@ class ThreadLink:
     def _run(self) -> None:
         try:
             while not self._stopping:
+                self._turn()
                 self._at_hand = self._waiting()
                 self._do(self._at_hand)
                 self._receiver.keep_up()
@@ -166,6 +167,9 @@ class ThreadLink:
             self._closed = self._finished = True
             self._refuse([*self._at_hand, *self._waiting()])
             self._outbox.flush()
+
+    def _turn(self) -> None:
+        """In the thread, before it does anything."""
 
     def _waiting(self) -> list[Job[Any]]:
         jobs, self._first = self._first, []

@@ -1,6 +1,6 @@
 """What transports whose driver is asynchronous offer beyond the contract, for :mod:`kombu.aio`.
 
-Such a transport says ``Implements.asynchronous``. A connection that is made while :data:`event_loop` is set does its
+Such a transport says ``Implements.asyncio``. A connection that is made while :data:`event_loop` is set does its
 I/O in that event loop instead of in a thread: messages are handed to their consumers there, as they come, and
 ``drain_events`` only waits for trouble. What has to wait for the broker is still called from other threads; called in
 the event loop it raises :class:`WouldWait` and has done nothing.

@@ -91,11 +91,13 @@ class QueueStatistics:
 
 
 class Implements(NamedTuple):
-    """What a transport can do beyond the contract. ``exchange_type``: the types of exchanges it has."""
+    """What a transport can do beyond the contract. ``exchange_type``: the types of exchanges it has. ``asyncio``: its
+    connections may live in an event loop of asyncio's, see :mod:`kombu.transport.asynchronous`."""
 
     asynchronous: bool = False
     exchange_type: frozenset[str] = frozenset({"direct", "topic", "fanout", "headers"})
     heartbeats: bool = False
+    asyncio: bool = False
 
 
 MessageCallback = Callable[[Message], object]

@@ -26,7 +26,7 @@ class Transport(base.Transport):
     driver_type: ClassVar[str] = "amqp"
     driver_name: ClassVar[str] = "pika"
     default_port: ClassVar[int | None] = 5672
-    implements: ClassVar[Implements] = Implements(asynchronous=True, heartbeats=True)
+    implements: ClassVar[Implements] = Implements(heartbeats=True, asyncio=True)
     connection_errors: ClassVar[tuple[type[Exception], ...]] = (OperationalError,)
     channel_errors: ClassVar[tuple[type[Exception], ...]] = (ChannelError,)
 

@@ -50,7 +50,7 @@ class PikaConnection:
         self._parameters = parameters_of(address, options)
         self._pushes = event_loop is not None
         self.home: Home = OwnHome() if event_loop is None else Home(*event_loop)
-        self.connected = False
+        self._connected = False
         self._why: KombuError = ConnectionError("this connection is closed")
         self._channels: list[Channel] = []
         self._arrived: deque[Arrival] = deque()
@@ -75,6 +75,10 @@ class PikaConnection:
             raise
 
     @property
+    def connected(self) -> bool:
+        return self._connected and not self.home.gone
+
+    @property
     def consuming(self) -> bool:
         return any(channel.consumers for channel in self._channels)
 
@@ -94,8 +98,7 @@ class PikaConnection:
 
     def check(self) -> None:
         """Raises where the connection is of no more use."""
-        if not self.connected or self.home.gone:
-            self.connected = False
+        if not self.connected:
             raise again(self._why)
 
     def ask(self, ask: Ask, line: Line | None = None) -> Any:
@@ -180,7 +183,7 @@ class PikaConnection:
     def close(self) -> None:
         """Write what is owed, and say goodbye; in the event loop itself without waiting for the answer."""
         with self._lock:
-            was_open, self.connected = self.connected, False
+            was_open, self._connected = self._connected, False
         if self.home.gone:
             self._services.drop()
         elif was_open:
@@ -210,7 +213,7 @@ class PikaConnection:
 
     def cut(self, why: ConnectionError) -> None:
         """From any thread: it is of no more use, whatever the broker thinks."""
-        self.connected, self._why = False, why
+        self._connected, self._why = False, why
         if not self.home.gone:
             self.soon(self._services.cut)
         self._stirred.set()
@@ -219,7 +222,7 @@ class PikaConnection:
         def opened() -> None:
             self._asking = Line(self._wire)
             self.outgoing = Outgoing(self, self._wire)
-            self.connected = True
+            self._connected = True
             answer.give(None)
 
         def failed(error: BaseException) -> None:
@@ -238,10 +241,10 @@ class PikaConnection:
 
     def _on_closed(self, error: BaseException) -> None:
         """The last that is heard of it."""
-        if self.connected:
+        if self._connected:
             self._why = lost(error)
             self._why.__cause__ = error
-        self.connected = False
+        self._connected = False
         why = self._why
         self._asking.end(why)
         self.outgoing.end(why)

@@ -72,13 +72,21 @@ class Outgoing:
         parcel, late = self._ready(publications)
         future: asyncio.Future[None] = self._connection.home.loop.create_future()
 
-        def done(error: KombuError | None) -> None:
-            if not future.done():
-                if error is None:
-                    future.set_result(None)
-                else:
-                    future.set_exception(error)
+        def done(error: Exception | None) -> None:
+            timer.cancel()
+            if future.done():
+                return
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
 
+        def expire() -> None:
+            parcel.withdrawn = True
+            done(self._too_late(limit, ours=True))
+
+        limit = self._options.confirm_timeout
+        timer = self._connection.home.loop.call_later(limit, expire)
         if publications:
             self._begin(parcel, late, done)
         else:
