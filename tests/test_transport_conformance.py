@@ -9,7 +9,20 @@ import pytest
 from sqlalchemy import Engine
 
 from kombu.testing.transports import TransportCase, TransportConformance, table
-from tests.transport_subjects import OnFile, OnFilesystem, OnMariaDB, OnMemory, OnPostgreSQL, OnSQLAlchemy, OnSQLite
+from tests.rabbitmq import OnRabbitMQ
+from tests.transport_subjects import (
+    OnBeanstalk,
+    OnFile,
+    OnFilesystem,
+    OnMariaDB,
+    OnMemory,
+    OnMongoDB,
+    OnPostgreSQL,
+    OnRedis,
+    OnSQLAlchemy,
+    OnSQLite,
+    OnSQS,
+)
 
 PAGE = Path(__file__).parent.parent / "docs" / "transports" / "comparison.rst"
 
@@ -59,6 +72,32 @@ class TestFilesystem(OnFilesystem):
     pass
 
 
+@pytest.mark.server("redis")
+class TestRedis(OnRedis):
+    pass
+
+
+@pytest.mark.server("beanstalkd")
+class TestBeanstalk(OnBeanstalk):
+    pass
+
+
+@pytest.mark.server("mongodb")
+class TestMongoDB(OnMongoDB):
+    pass
+
+
+@pytest.mark.server("sqs")
+class TestSQS(OnSQS):
+    pass
+
+
+@pytest.mark.server("rabbitmq")
+class TestAMQP(OnRabbitMQ):
+    transport = "amqp"
+    scheme = "amqp"
+
+
 class TestOwnTransport(OnFile):
     pass
 
@@ -72,6 +111,11 @@ COLUMNS: dict[str, type[TransportCase]] = {
     "sqlalchemy on PostgreSQL": TestSQLAlchemyOnPostgreSQL,
     "sqlalchemy on MariaDB": TestSQLAlchemyOnMariaDB,
     "filesystem": TestFilesystem,
+    "redis": TestRedis,
+    "beanstalk": TestBeanstalk,
+    "sqs": TestSQS,
+    "mongodb": TestMongoDB,
+    "amqp": TestAMQP,
     "sqlite-file, the example": TestOwnTransport,
 }
 

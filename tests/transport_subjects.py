@@ -17,6 +17,8 @@ from kombu import Queue
 from kombu.testing.transports import TransportConformance
 from kombu.transport.memory import MemoryStore
 from kombu.transport.virtual import VirtualConnection
+from tests import beanstalk, mongodb, redises, servers
+from tests.aws import Region
 
 T = TypeVar("T")
 
@@ -117,6 +119,77 @@ class OnSQLAlchemy(TransportConformance):
 
     def url(self) -> str:
         return f"sqla+{self.database}"
+
+
+class OnRedis(TransportConformance):
+    """All keys of a test have a prefix of their own."""
+
+    transport = "redis"
+    address = f"redis://{redises.ADDRESS}/0"
+
+    def setup_method(self) -> None:
+        super().setup_method()
+        self.prefix = redises.new_prefix()
+
+    def teardown_method(self) -> None:
+        super().teardown_method()
+        redises.remove(self.prefix)
+
+    def url(self) -> str:
+        return f"{self.address}?global_keyprefix={self.prefix}"
+
+
+class OnSQS(TransportConformance):
+    """All queues of a test have a prefix of their own; each look asks what is bound, and a poll lasts a second."""
+
+    transport = "sqs"
+    brief = 1.0  # it counts in whole seconds
+    lease = 1.0
+    fanout = False
+
+    def setup_method(self) -> None:
+        super().setup_method()
+        self.region = Region()
+
+    def teardown_method(self) -> None:
+        super().teardown_method()
+        self.region.clean_up(topics=self.fanout)
+
+    def url(self) -> str:
+        return self.region.url(supports_fanout=self.fanout)
+
+
+class OnMongoDB(TransportConformance):
+    """A test has a database of its own."""
+
+    transport = "mongodb"
+
+    def setup_method(self) -> None:
+        super().setup_method()
+        self.database = mongodb.new_database()
+
+    def teardown_method(self) -> None:
+        super().teardown_method()
+        mongodb.drop(self.database)
+
+    def url(self) -> str:
+        return mongodb.url(self.database)
+
+
+class OnBeanstalk(TransportConformance):
+    transport = "beanstalk"
+    brief = 1.0  # it counts in whole seconds
+
+    def setup_method(self) -> None:
+        super().setup_method()
+        self.name = uuid4().hex
+
+    def teardown_method(self) -> None:
+        super().teardown_method()
+        beanstalk.clear(self.name)
+
+    def url(self) -> str:
+        return f"beanstalk://{servers.HOST}:{servers.BEANSTALKD_PORT}/{self.name}"
 
 
 def _then_disconnect(call: Callable[[], T]) -> T:

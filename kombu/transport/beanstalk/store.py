@@ -1,0 +1,484 @@
+"""The store: queues are tubes, messages are jobs, and a lease is a reservation by this connection."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from math import inf
+
+from kombu.exceptions import ConnectionError, PreconditionFailed, PublishUncertain
+from kombu.transport.beanstalk.bell import Bell
+from kombu.transport.beanstalk.document import Revision, TubeDocument
+from kombu.transport.beanstalk.emptying import empty
+from kombu.transport.beanstalk.held import Held, Ledger
+from kombu.transport.beanstalk.jobs import (
+    MOST_SECONDS,
+    OVERHEAD,
+    data_of,
+    delivery_of,
+    job_of,
+    put_command,
+    seconds,
+    time_to_live,
+)
+from kombu.transport.beanstalk.names import prefix_of, tube_of
+from kombu.transport.beanstalk.toucher import Toucher
+from kombu.transport.beanstalk.wire import Line, Reply, refused
+from kombu.transport.virtual.document import DocumentTopology, read_topology
+from kombu.transport.virtual.store import (
+    Capabilities,
+    Counts,
+    Delivery,
+    Done,
+    Envelope,
+    Lease,
+    Move,
+    Outcome,
+    Release,
+    TopologyMoved,
+)
+from kombu.transport.virtual.topology import Topology
+
+logger = logging.getLogger(__name__)
+
+CAPABILITIES = Capabilities(
+    name="beanstalk",
+    queue_arguments=frozenset(
+        {
+            "x-message-ttl",
+            "x-max-priority",
+            "x-dead-letter-exchange",
+            "x-dead-letter-routing-key",
+            "x-delivery-limit",
+        }
+    ),
+    max_batch=256,
+    max_delay=float(MOST_SECONDS),
+    atomic_put=False,
+)
+
+_RESERVE = b"reserve-with-timeout 0\r\n"
+_MOST_AT_ONCE = 256
+"""Jobs of one queue that a claim asks for."""
+
+_FIRST = 8
+"""How many it asks for where the last claim found fewer than it asked for."""
+
+_SWEPT = 20
+"""Queues whose first message a sweep looks at."""
+
+_NOBODY_ELSE = (b"TIMED_OUT", b"DEADLINE_SOON")
+"""Nothing is ready, in the second case said to somebody who should hurry with another job."""
+
+
+class BeanstalkStore(DocumentTopology[Revision]):
+    """A handle on the queues of one virtual host of a server; all its reservations end with its connection.
+
+    A delivery counts by being a reservation, which the server counts for each job. What is not to count is released
+    for a second and kicked: the server counts kicks, too, so that the difference is the delivery count. Were it to be
+    interrupted in between, the job would be ready after that second.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        virtual_host: str | None = None,
+        *,
+        lease: float = 60.0,
+        connect_timeout: float = 5.0,
+        timeout: float = 10.0,
+        bury: bool = False,
+    ) -> None:
+        self._connect = partial(Line, host, port, connect_timeout, timeout)
+        self._prefix = prefix_of(virtual_host)
+        self._ttr = max(seconds(lease), 1)
+        self._bury = bury
+        self._lock = threading.RLock()
+        self._capabilities = CAPABILITIES
+        self._held = Ledger()
+        self._watching = b"default"
+        self._found_all: dict[str, bool] = {}
+        self._swept = 0
+        self._known: tuple[Revision, Topology] | None = None
+        self._toucher = Toucher(self._touch)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    def open(self) -> None:
+        self._line = self._connect()
+        self._largest = self._line.greet()
+        self._bell = Bell(self._connect_to_wait)
+        self._capabilities = replace(CAPABILITIES, max_body=max(self._largest - OVERHEAD, 0))
+        self._document = TubeDocument(self._line, self._prefix, self._largest)
+
+    def close(self) -> None:
+        self._toucher.stop()
+        self._bell.close()
+        with self._lock:
+            self._line.close()
+
+    def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
+        with self._lock:
+            self._check(items, version)
+            if not items:
+                return
+            jobs = self._sized(items)
+            try:
+                self._store(jobs)
+            except ConnectionError as exc:
+                if exc.uncertain:
+                    raise PublishUncertain(f"{exc}; whether the messages were stored nobody knows") from exc
+                raise
+
+    def claim(self, wants: Mapping[str, int], lease: float) -> list[Delivery]:
+        with self._lock:
+            self._give_back_ended()
+            commands, queues = self._reservations(wants)
+            now = time.monotonic()
+            reserved = self._reserved(self._line.ask(commands), queues)
+            return self._hold(reserved, now, lease)
+
+    def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
+        with self._lock:
+            answers: list[bool] = []
+            waiting: list[Done | Release] = []
+            for outcome in outcomes:
+                if isinstance(outcome, Move):
+                    answers += self._finish(waiting)
+                    waiting = []
+                    answers.append(self._move(outcome))
+                else:
+                    waiting.append(outcome)
+            return answers + self._finish(waiting)
+
+    def extend(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
+        with self._lock:
+            ours = [self._ours(lease) for lease in leases]
+            asked = [held for held in ours if held is not None]
+            now = time.monotonic()
+            replies = self._line.ask([b"touch %d\r\n" % held.id for held in asked])
+            kept = set()
+            for held, reply in zip(asked, replies, strict=True):
+                if reply.status == b"TOUCHED":
+                    self._held.renew(held, now, seconds)
+                    kept.add(id(held))
+                else:
+                    self._held.drop(held)
+            self._touch_if_needed(asked)
+            return [lease if id(held) in kept else None for lease, held in zip(leases, ours, strict=True)]
+
+    def wait(self, queues: Sequence[str], timeout: float) -> None:
+        with self._lock:
+            self._give_back_ended()
+            until = self._held.next_end - time.monotonic()
+        self._bell.wait([self._tube(queue) for queue in queues], min(timeout, max(until, 0.0)))
+
+    def wake(self) -> None:
+        self._bell.ring()
+
+    def counts(self, queues: Sequence[str]) -> dict[str, Counts]:
+        with self._lock:
+            self._give_back_ended()
+            known = self._current().queues
+            wanted = [queue for queue in dict.fromkeys(queues) if queue in known]
+            replies = self._line.ask([b"stats-tube %b\r\n" % self._tube(queue) for queue in wanted])
+            oldest = self._ages(wanted)
+            return {queue: _counts(reply, oldest.get(queue)) for queue, reply in zip(wanted, replies, strict=True)}
+
+    def purge(self, queue: str) -> int:
+        with self._lock:
+            self._give_back_ended()
+            return self._empty(queue)
+
+    def delete(self, queue: str) -> int:
+        with self._lock:
+            if not self.forget_queue(queue):
+                return 0
+            held = self._held.drop_queue(queue)
+            replies = self._line.ask([b"delete %d\r\n" % each.id for each in held])
+            return self._empty(queue) + sum(reply.status == b"DELETED" for reply in replies)
+
+    def sweep(self, limit: int, lease: float) -> list[Delivery]:
+        """Looks at the first message of some queues, of others the next time: as with RabbitMQ's classic queues, what
+        has expired behind a message that has not is found when its turn comes."""
+        with self._lock:
+            names = list(self._current().queues)
+            start = self._swept % len(names) if names else 0
+            self._swept = start + _SWEPT
+            swept: list[Delivery] = []
+            for queue in (names[start:] + names[:start])[:_SWEPT]:
+                while len(swept) < limit and (expired := self._take_expired(queue, lease)):
+                    swept += expired
+            return swept
+
+    def read_document(self) -> tuple[str, Revision]:
+        with self._lock:
+            text, revision = self._document.read()
+            self._known = revision, read_topology(text, self.capabilities.name)
+            return text, revision
+
+    def write_document(self, text: str, version: int, revision: Revision) -> bool:
+        with self._lock:
+            return self._document.replace(text, revision)
+
+    def _current(self) -> Topology:
+        """The topology as it is now; a short question while nothing changes."""
+        if self._known is not None and self._document.is_newest(self._known[0]):
+            return self._known[1]
+        return self.topology()
+
+    def _check(self, items: Iterable[tuple[str, Envelope]], version: int | None = None) -> None:
+        topology = self._current()
+        if version not in (None, topology.version) or not all(queue in topology.queues for queue, _ in items):
+            raise TopologyMoved
+
+    def _tube(self, queue: str) -> bytes:
+        return tube_of(self._prefix, queue).encode("ascii")
+
+    def _sized(self, items: Iterable[tuple[str, Envelope]]) -> list[tuple[bytes, bytes]]:
+        """Tubes, and what is put there. Raises :class:`PreconditionFailed` for what the server would not take."""
+        jobs = []
+        for queue, envelope in items:
+            data = data_of(envelope)
+            if len(data) > self._largest:
+                raise PreconditionFailed(
+                    f"a body of {len(envelope.body)} bytes, {len(data)} with its head: transport 'beanstalk' keeps"
+                    f" {self._largest} bytes at most here, which the server's option -z decides"
+                )
+            jobs.append((self._tube(queue), put_command(envelope, data, self._ttr)))
+        return jobs
+
+    def _store(self, jobs: Iterable[tuple[bytes, bytes]]) -> list[int]:
+        """Put all of them, or take back those that were put and raise."""
+        commands, used = [], b""
+        for tube, command in jobs:
+            if tube != used:
+                commands.append(b"use %b\r\n" % tube)
+                used = tube
+            commands.append(command)
+        replies = [reply for reply in self._line.ask(commands) if reply.status != b"USING"]
+        failed = next((reply for reply in replies if reply.status != b"INSERTED"), None)
+        if failed is None:
+            return [int(reply.values[0]) for reply in replies]
+        self._take_away(int(reply.values[0]) for reply in replies if reply.status in (b"INSERTED", b"BURIED"))
+        raise refused(self._line.name, failed, "nothing of the batch was stored")
+
+    def _take_away(self, ids: Iterable[int]) -> None:
+        self._line.ask([b"delete %d\r\n" % id for id in ids])
+
+    def _reservations(self, wants: Mapping[str, int]) -> tuple[list[bytes], list[str]]:
+        """Commands that reserve, and which queue each is about."""
+        commands: list[bytes] = []
+        queues: list[str] = []
+        for queue, limit in wants.items():
+            if limit <= 0:
+                continue
+            watch = self._watch(self._tube(queue))
+            most = _MOST_AT_ONCE if self._found_all.get(queue) else _FIRST
+            asked = min(limit, most)
+            commands += watch + [_RESERVE] * asked
+            queues += [""] * len(watch) + [queue] * asked
+        return commands, queues
+
+    def _watch(self, tube: bytes) -> list[bytes]:
+        """Commands after which this tube is the only one that jobs are reserved from."""
+        if tube == self._watching:
+            return []
+        before, self._watching = self._watching, tube
+        return [b"watch %b\r\n" % tube, b"ignore %b\r\n" % before]
+
+    def _reserved(self, replies: Sequence[Reply], queues: Sequence[str]) -> list[tuple[str, int, bytes]]:
+        reserved = []
+        for queue, reply in zip(queues, replies, strict=True):
+            if not queue:
+                continue
+            if reply.status == b"RESERVED":
+                reserved.append((queue, int(reply.values[0]), reply.body))
+            elif reply.status not in _NOBODY_ELSE:
+                self._line.close()  # so that what was reserved is released
+                raise ConnectionError(str(refused(self._line.name, reply, "reserving")))
+            self._found_all[queue] = reply.status == b"RESERVED"
+        return reserved
+
+    def _hold(self, reserved: Sequence[tuple[str, int, bytes]], now: float, seconds: float) -> list[Delivery]:
+        """Deliveries of what was reserved a moment after ``now``."""
+        token = random.getrandbits(63)
+        replies = self._line.ask([b"stats-job %d\r\n" % id for _, id, _ in reserved])
+        deliveries, taken = [], []
+        for (queue, id, data), reply in zip(reserved, replies, strict=True):
+            if reply.status != b"OK":
+                continue  # its time to run was over before we looked
+            job, lease = job_of(id, data, reply.figures()), Lease(queue, id, token)
+            held = Held(lease, job.priority, job.ttr, job.reserves, now + job.ttr, now + seconds)
+            self._held.add(held)
+            taken.append(held)
+            deliveries.append(delivery_of(job, lease))
+        self._touch_if_needed(taken)
+        return deliveries
+
+    def _ours(self, lease: Lease) -> Held | None:
+        """What we hold by this lease, reserved again if need be."""
+        held = self._held.find(lease)
+        if held is None or time.monotonic() < held.runs_out or self._take_back(held):
+            return held
+        self._held.drop(held)
+        return None
+
+    def _take_back(self, held: Held) -> bool:
+        """Reserve again a job whose time was over, unless somebody else has had it since."""
+        look = b"stats-job %d\r\n" % held.id
+        now = time.monotonic()
+        before = _job(self._line.ask([look])[0])
+        if before is None or before[1] != held.reserves:
+            return False
+        if before[0] != b"reserved":
+            reply, after = self._line.ask([b"reserve-job %d\r\n" % held.id, look])
+            found = _job(after)
+            if reply.status != b"RESERVED" or found is None:
+                return False
+            if found[1] != held.reserves + 1:
+                self._line.ask(_release_uncounted(held))
+                return False
+            held.reserves, held.runs_out = found[1], now + held.ttr
+        return True
+
+    def _finish(self, outcomes: Sequence[Done | Release]) -> list[bool]:
+        queues = self._current().queues if any(isinstance(each, Release) for each in outcomes) else {}
+        commands: list[bytes] = []
+        firsts: list[int | None] = []
+        for outcome in outcomes:
+            held = self._ours(outcome.lease)
+            firsts.append(None if held is None else len(commands))
+            if held is not None:
+                self._held.drop(held)
+                kept = isinstance(outcome, Release) and held.lease.queue in queues
+                commands += _release(held, outcome) if kept else [b"delete %d\r\n" % held.id]
+        replies = self._line.ask(commands)
+        for reply in replies:
+            if reply.status in (b"BURIED", b"OUT_OF_MEMORY", b"INTERNAL_ERROR"):
+                raise refused(self._line.name, reply, "a message was not put back")
+        return [first is not None and replies[first].status in (b"DELETED", b"RELEASED") for first in firsts]
+
+    def _move(self, move: Move) -> bool:
+        held = self._ours(move.lease)
+        if held is None:
+            return False
+        if move.into:
+            self._check(move.into)
+        try:
+            stored = self._store(self._sized(move.into)) if move.into else []
+        except PreconditionFailed as exc:
+            return self._bury_it(held, str(exc))
+        if not move.into and self._bury:
+            return self._bury_it(held, "it is given up, and there is no place for it")
+        self._held.drop(held)
+        [reply] = self._line.ask([b"delete %d\r\n" % held.id])
+        if reply.status != b"DELETED":
+            self._take_away(stored)
+        return reply.status == b"DELETED"
+
+    def _bury_it(self, held: Held, why: str) -> bool:
+        """It stays in its tube for people to see, and comes back when they kick it."""
+        logger.warning("buried: message %s of queue %r: %s", held.id, held.lease.queue, why)
+        self._held.drop(held)
+        [reply] = self._line.ask([b"bury %d %d\r\n" % (held.id, held.priority)])
+        return reply.status == b"BURIED"
+
+    def _give_back_ended(self) -> None:
+        """The server keeps a job for its time to run, and the lease may be shorter."""
+        ended = self._held.ended(time.monotonic())
+        if ended:
+            self._line.ask([b"release %d %d 0\r\n" % (held.id, held.priority) for held in ended])
+        for held in ended:
+            held.runs_out = -inf
+
+    def _touch_if_needed(self, held: Iterable[Held]) -> None:
+        if any(each.touch_at < inf for each in held):
+            self._toucher.wake()
+
+    def _touch(self) -> float | None:
+        with self._lock:
+            now = time.monotonic()
+            due = self._held.to_touch(now)
+            replies = self._line.ask([b"touch %d\r\n" % held.id for held in due])
+            for held, reply in zip(due, replies, strict=True):
+                held.runs_out = now + held.ttr if reply.status == b"TOUCHED" else -inf
+                if reply.status != b"TOUCHED":
+                    held.ends = -inf
+            following = self._held.next_touch()
+            return None if following == inf else max(following - time.monotonic(), 0.0)
+
+    def _empty(self, queue: str) -> int:
+        tube = self._tube(queue)
+        self._line.ask(self._watch(tube))
+        return empty(self._line, tube)
+
+    def _first_ready(self, queues: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+        """Number and data of each queue's next job."""
+        commands = [each for q in queues for each in (b"use %b\r\n" % self._tube(q), b"peek-ready\r\n")]
+        replies = self._line.ask(commands)[1::2]
+        found = zip(queues, replies, strict=True)
+        return {queue: (int(reply.values[0]), reply.body) for queue, reply in found if reply.status == b"FOUND"}
+
+    def _ages(self, queues: Sequence[str]) -> dict[str, float]:
+        """Seconds that each queue's next job has waited."""
+        first = self._first_ready(queues)
+        replies = self._line.ask([b"stats-job %d\r\n" % id for id, _ in first.values()])
+        found = zip(first, replies, strict=True)
+        return {queue: float(reply.figures()[b"age"]) for queue, reply in found if reply.status == b"OK"}
+
+    def _take_expired(self, queue: str, seconds: float) -> list[Delivery]:
+        """The queue's next message, if its time to live is over."""
+        for id, data in self._first_ready([queue]).values():
+            ttl = time_to_live(data)
+            if ttl == inf:
+                return []
+            [stats] = self._line.ask([b"stats-job %d\r\n" % id])
+            if stats.status != b"OK" or int(stats.figures()[b"age"]) < ttl:
+                return []
+            now = time.monotonic()
+            [reply] = self._line.ask([b"reserve-job %d\r\n" % id])
+            if reply.status == b"RESERVED":
+                return self._hold([(queue, id, reply.body)], now, seconds)
+        return []
+
+    def _connect_to_wait(self) -> Line:
+        line = self._connect()
+        line.greet()
+        return line
+
+
+def _job(reply: Reply) -> tuple[bytes, int] | None:
+    """State, and how often it was reserved."""
+    if reply.status != b"OK":
+        return None
+    figures = reply.figures()
+    return figures[b"state"], int(figures[b"reserves"])
+
+
+def _release(held: Held, outcome: Done | Release) -> list[bytes]:
+    if not isinstance(outcome, Release):
+        return [b"delete %d\r\n" % held.id]
+    if not outcome.counted and not outcome.delay:
+        return _release_uncounted(held)
+    return [b"release %d %d %d\r\n" % (held.id, held.priority, seconds(outcome.delay))]
+
+
+def _release_uncounted(held: Held) -> list[bytes]:
+    return [b"release %d %d 1\r\n" % (held.id, held.priority), b"kick-job %d\r\n" % held.id]
+
+
+def _counts(reply: Reply, oldest: float | None) -> Counts:
+    if reply.status != b"OK":
+        return Counts()
+    figures = reply.figures()
+    ready, delayed, leased = (int(figures[b"current-jobs-%b" % each]) for each in (b"ready", b"delayed", b"reserved"))
+    return Counts(ready=ready, delayed=delayed, leased=leased, oldest=oldest if ready else None)
