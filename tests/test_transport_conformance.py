@@ -98,6 +98,12 @@ class TestAMQP(OnRabbitMQ):
     scheme = "amqp"
 
 
+@pytest.mark.server("rabbitmq")
+class TestPika(OnRabbitMQ):
+    transport = "pika"
+    scheme = "pika"
+
+
 class TestOwnTransport(OnFile):
     pass
 
@@ -116,6 +122,7 @@ COLUMNS: dict[str, type[TransportCase]] = {
     "sqs": TestSQS,
     "mongodb": TestMongoDB,
     "amqp": TestAMQP,
+    "pika": TestPika,
     "sqlite-file, the example": TestOwnTransport,
 }
 
