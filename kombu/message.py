@@ -27,9 +27,9 @@ class Message:
     """One delivery: a body with its properties and headers, to be settled exactly once.
 
     ``delivery_info`` has ``consumer_tag``, ``exchange``, ``routing_key``, ``queue``, ``redelivered`` and
-    ``delivery_count`` (1 for the first delivery, where the transport counts). ``accept`` is the set of content
-    types that :attr:`payload` may decode; None means what is enabled. ``postencode`` is the charset of a ``body``
-    that is given as text.
+    ``delivery_count`` (1 for the first delivery, where the transport counts) and ``age`` (seconds since it was stored,
+    where the transport knows). ``accept`` is the set of content types that :attr:`payload` may decode; None means what
+    is enabled. ``postencode`` is the charset of a ``body`` that is given as text.
     """
 
     __slots__ = (

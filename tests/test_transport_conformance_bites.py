@@ -142,6 +142,9 @@ FAULTS: list[tuple[type[Faulty], str]] = [
         counting.TellsOfSomeQueues,
         "test_all_queues_are_told_of_where_none_are_named_or_else_it_is_said_that_they_must_be",
     ),
+    (publishing.LosesProperties, "test_what_waits_is_moved_here_from_another_transport"),
+    (publishing.LosesHeaders, "test_what_waits_is_moved_here_from_another_transport"),
+    (consuming.DropsAcknowledgements, "test_what_waits_is_moved_to_another_transport_and_gone_from_here"),
     (declaring.RefusesTheCore, "test_a_headers_exchange_wants_all_headers_unless_any_will_do"),
 ]
 

@@ -62,6 +62,7 @@ class Feature(Enum):
     EXPIRES = "Queues that expire", ("x-expires",)
     AUTO_DELETE_EXCHANGE = "Auto-deleted exchanges", ("auto_delete",)
     STATISTICS = "Statistics", ()
+    MOVING = "Moving to and from other transports", ()
     ERRORS = "The same errors", ()
 
     def __init__(self, title: str, refused_as: tuple[str, ...]) -> None:

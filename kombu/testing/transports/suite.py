@@ -6,6 +6,7 @@ from kombu.testing.transports.consuming import ConsumingConformance
 from kombu.testing.transports.contents import ContentConformance
 from kombu.testing.transports.declaring import DeclaringConformance
 from kombu.testing.transports.limits import LimitConformance
+from kombu.testing.transports.moving import MovingConformance
 from kombu.testing.transports.routing import RoutingConformance
 from kombu.testing.transports.settling import SettlingConformance
 from kombu.testing.transports.statistics import StatisticsConformance
@@ -23,6 +24,7 @@ class TransportConformance(
     LimitConformance,
     TemporaryConformance,
     StatisticsConformance,
+    MovingConformance,
 ):
     """The promises of every transport, tried on one of yours.
 

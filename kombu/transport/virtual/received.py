@@ -87,4 +87,5 @@ def _delivery_info(delivery: Delivery, head: Head, consumer_tag: str) -> Mutable
         "queue": delivery.lease.queue,
         "redelivered": count > 1,
         "delivery_count": count,
+        "age": delivery.age,
     }
