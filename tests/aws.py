@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
 from kombu.transport.base import Address
-from kombu.transport.sqs import SQSStore
-from kombu.transport.sqs.calls import Calls
-from kombu.transport.sqs.limits import AWS, Limits
-from kombu.transport.sqs.options import Settings, read_settings
 from tests import servers
+
+if TYPE_CHECKING:
+    from kombu.transport.sqs import Settings, SQSStore
+    from kombu.transport.sqs.calls import Calls
+    from kombu.transport.sqs.limits import Limits
 
 
 class Region:
@@ -32,18 +33,25 @@ class Region:
         return f"sqs+http://key:secret@{servers.HOST}:{self.port}/?{query}"
 
     def settings(self, **options: object) -> Settings:
+        from kombu.transport.sqs.options import read_settings
+
         address = Address(hostname=f"http://key:secret@{servers.HOST}:{self.port}", options={**self.options, **options})
         return read_settings(address)[0]
 
-    def store(self, limits: Limits = AWS, **options: object) -> SQSStore:
-        """Opened."""
-        store = SQSStore(self.settings(**options), limits)
+    def store(self, limits: Limits | None = None, **options: object) -> SQSStore:
+        """Opened; the limits are AWS's unless a test cannot wait that long."""
+        from kombu.transport.sqs import SQSStore
+        from kombu.transport.sqs.limits import AWS
+
+        store = SQSStore(self.settings(**options), limits or AWS)
         store.open()
         return store
 
     @property
     def calls(self) -> Calls:
         """To ask AWS what no store tells."""
+        from kombu.transport.sqs.calls import Calls
+
         if self._calls is None:
             self._calls = Calls(self.settings())
             self._calls.open()

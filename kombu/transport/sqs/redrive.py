@@ -15,7 +15,7 @@ _MOST = 1000
 
 def redrive_policy(calls: Calls, queues: Queues, queue: QueueSpec, url: str) -> None:
     """Give the queue a RedrivePolicy (the option ``redrive``), if its arguments say what that can say: a delivery
-    limit, and the default exchange with the key of a queue. Raises :class:`PreconditionFailed` where that is missing."""
+    limit, and the default exchange with the key of a queue. Raises :class:`PreconditionFailed` if there is none."""
     limit, target = queue.arguments.get("x-delivery-limit"), dead_letter_queue(queue)
     if not isinstance(limit, int) or target is None:
         return

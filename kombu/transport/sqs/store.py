@@ -48,6 +48,10 @@ _SAFELY = 60
 """Seconds less than AWS's 12 hours that a message is asked to stay invisible."""
 
 
+_LOOK = 10.0
+"""Seconds until the next look into a queue where messages with a time to live of their own may come at any moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
     """A message to be made invisible for so many seconds from now; 0: visible."""
@@ -129,14 +133,13 @@ class SQSStore:
 
     def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
         self._topology.check_version(version, strict=not items)
+        self._expect(items)
         try:
             self._sender.put(items)
         except QueueMissing as exc:
             raise TopologyMoved from exc
-        for queue, envelope in items:
+        for queue, _ in items:
             self._receiver.heat(queue)
-            if envelope.ttl is not None:
-                self._look_in(queue, envelope.ttl)
 
     def claim(self, wants: Mapping[str, int], lease: float) -> list[Delivery]:
         return [each for queue, limit in wants.items() for each in self._claim(queue, limit, lease)]
@@ -195,10 +198,10 @@ class SQSStore:
         """Of the queues with a time to live, and of those that this handle put mortal messages into."""
         now = time.monotonic()
         for name, spec in self._topology.last_topology().queues.items():
-            if "x-message-ttl" in spec.arguments:
+            if "x-message-ttl" in spec.arguments or name in self._topology.mortal:
                 self._looks.setdefault(name, now)
         found: list[Delivery] = []
-        for queue in [queue for queue, at in self._looks.items() if at <= now]:
+        for queue in [queue for queue, at in list(self._looks.items()) if at <= now]:
             if len(found) < limit:
                 found += self._sweep(queue, limit - len(found), lease)
         return found
@@ -271,14 +274,13 @@ class SQSStore:
         return [taken is not None and taken.message.handle not in lost for taken in held]
 
     def _move(self, move: Move) -> None:
+        self._expect(move.into)
         try:
             self._sender.move(move.into)
         except QueueMissing as exc:
             raise TopologyMoved from exc
-        for queue, envelope in move.into:
+        for queue, _ in move.into:
             self._receiver.heat(queue)
-            if envelope.ttl is not None:
-                self._look_in(queue, envelope.ttl)
 
     def _released(self, taken: Taken, release: Release) -> _Change | Parcel:
         """Visible again, at its place, unless that would be wrong: AWS cannot take back a delivery that it has counted,
@@ -308,6 +310,8 @@ class SQSStore:
         spec = self._topology.last_topology().queues.get(queue)
         ttl = spec.arguments.get("x-message-ttl") if spec else None
         soonest = [ttl / 1000] if isinstance(ttl, int) else []
+        if queue in self._topology.mortal:
+            soonest.append(_LOOK)
         while len(found) < limit:
             taken = self._receiver.ask(queue, min(BATCH, limit - len(found)), lease)
             now = self._calls.clock.now()
@@ -327,9 +331,13 @@ class SQSStore:
             del self._looks[queue]
         return found
 
-    def _look_in(self, queue: str, seconds: float) -> None:
-        at = time.monotonic() + seconds
-        self._looks[queue] = min(self._looks.get(queue, at), at)
+    def _expect(self, items: Sequence[tuple[str, Envelope]]) -> None:
+        """Messages that may expire: somebody has to look for them."""
+        for queue, envelope in items:
+            if envelope.ttl is not None:
+                self._topology.expect_mortal(queue)
+                at = time.monotonic() + envelope.ttl
+                self._looks[queue] = min(self._looks.get(queue, at), at)
 
     def _counts(self, queue: str) -> Counts:
         found = self._queues.attributes(

@@ -26,12 +26,14 @@ _PAUSE = 0.05
 
 
 class Seen(NamedTuple):
-    """What the tags said, and when."""
+    """What the tags said, and when. ``mortal``: the queues that messages with a time to live of their own were put into
+    and whose dead letters go somewhere, so that somebody has to look for them."""
 
-    text: str
-    version: int
-    topics: Topics
-    at: float
+    text: str = ""
+    version: int = 0
+    topics: Topics = {}
+    mortal: frozenset[str] = frozenset()
+    at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -64,9 +66,24 @@ class TaggedTopology(DocumentTopology[int]):
         """What is subscribed at SNS, as last seen."""
         return (self._seen or self._read()).topics
 
+    @property
+    def mortal(self) -> frozenset[str]:
+        """As last seen: where there may be messages with a time to live of their own."""
+        return (self._seen or self._read()).mortal
+
+    def expect_mortal(self, queue: str) -> None:
+        """Let everybody who keeps house look for expired messages in it, if anything becomes of them."""
+        spec = self.last_topology().queues.get(queue)
+        if spec is None or "x-dead-letter-exchange" not in spec.arguments or "x-message-ttl" in spec.arguments:
+            return
+        if queue not in self.mortal:
+            with self._lock.held(self._made()):
+                seen = self._read()
+                self._write(seen._replace(mortal=seen.mortal | {queue}))
+
     def check_version(self, version: int | None, strict: bool) -> None:
-        """Raises :class:`TopologyMoved` for another version than this. Unless ``strict``, one that was seen a short while
-        ago is good enough: the question is a request, and AWS answers few of the kind in a second."""
+        """Raises :class:`TopologyMoved` for another version than this. Unless ``strict``, one that was seen a short
+        while ago is good enough: the question is a request, and AWS answers few of the kind in a second."""
         if version is None:
             return
         seen = self._seen
@@ -85,16 +102,27 @@ class TaggedTopology(DocumentTopology[int]):
         return seen.text, seen.version
 
     def write_document(self, text: str, version: int, revision: int) -> bool:
-        url = self._place.url
-        if url is None or not self._lock.safe:
+        if not self._lock.safe:
             return False
-        topics = self._seen.topics if self._seen else {}
+        seen = self._seen or Seen()
+        topology = read_topology(text, "sqs")
+        topics = seen.topics
         if self._subscriptions is not None:
-            topics = self._subscriptions.follow(read_topology(text, "sqs"), topics)
-        document = json.dumps({"version": version, "topology": text, "topics": written(topics)})
-        self._calls.sqs("tag_queue", QueueUrl=url, Tags=to_tags(document))
-        self._seen = Seen(text, version, topics, time.monotonic())
+            topics = self._subscriptions.follow(topology, topics)
+        self._write(Seen(text, version, topics, seen.mortal & topology.queues.keys()))
         return True
+
+    def _write(self, seen: Seen) -> None:
+        document = json.dumps(
+            {
+                "version": seen.version,
+                "topology": seen.text,
+                "topics": written(seen.topics),
+                "mortal": sorted(seen.mortal),
+            }
+        )
+        self._calls.sqs("tag_queue", QueueUrl=self._made(), Tags=to_tags(document))
+        self._seen = seen._replace(at=time.monotonic())
 
     def _change_once(self, edit: Callable[[Topology], Topology]) -> bool:
         """Under the lock, unless there is nothing to change."""
@@ -106,11 +134,7 @@ class TaggedTopology(DocumentTopology[int]):
 
     def _read(self) -> Seen:
         text = self._read_text()
-        seen = Seen("", 0, {}, time.monotonic())
-        if text:
-            topology, version, topics = _parsed(text)
-            seen = Seen(topology, version, topics, time.monotonic())
-        self._seen = seen
+        seen = self._seen = (_parsed(text) if text else Seen())._replace(at=time.monotonic())
         return seen
 
     def _read_text(self) -> str:
@@ -165,6 +189,13 @@ class FixedTopology(TaggedTopology):
     def last_topics(self) -> Topics:
         return {}
 
+    @property
+    def mortal(self) -> frozenset[str]:
+        return frozenset()
+
+    def expect_mortal(self, queue: str) -> None:
+        """Dead letters go nowhere."""
+
     def check_version(self, version: int | None, strict: bool) -> None:
         """It never moves."""
 
@@ -193,6 +224,7 @@ def _only_the_default(what: str) -> AccessRefused:
 
 
 @lru_cache(maxsize=8)
-def _parsed(text: str) -> tuple[str, int, Topics]:
+def _parsed(text: str) -> Seen:
     document: Any = json.loads(text)
-    return document["topology"], document["version"], read(document["topics"])
+    topics, mortal = read(document["topics"]), frozenset(document["mortal"])
+    return Seen(document["topology"], document["version"], topics, mortal)
