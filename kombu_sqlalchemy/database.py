@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from weakref import WeakSet
@@ -23,6 +24,7 @@ from kombu.sql.errors import explained
 from kombu.sql.listening import LISTEN, NOTIFY, UNLISTEN, Announcer, Listener
 from kombu.sql.liveness import is_dead
 from kombu.sql.pooler import is_behind_pooler
+from kombu.sql.statements import Statements, statements
 from kombu.sql.waiting import POLL, DataVersion, Waiter
 from kombu_sqlalchemy import forking
 
@@ -46,6 +48,7 @@ class AnyDatabase(Database):
         return self._dialect
 
     def fetch(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """As SQLAlchemy sends it, for all who listen."""
         with self._planned_anew():
             return self._execute(statement, parameters).fetchall()  # type: ignore[no-any-return]
 
@@ -101,9 +104,9 @@ class AnyDatabase(Database):
         except self.engine.dialect.loaded_dbapi.Error as exc:  # by what speaks with the driver itself
             raise self._explained(exc, connection) from exc
 
-    def _explained(self, exc: Exception, connection: Connection | None) -> KombuError:
-        error = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
-        lost = connection is None or connection.invalidated or self.engine.dialect.is_disconnect(error, None, None)  # type: ignore[arg-type]
+    def _explained(self, exc: Exception, connection: Connection | None, driver: Any = None) -> KombuError:
+        error: Any = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
+        lost = connection is None or connection.invalidated or self.engine.dialect.is_disconnect(error, driver, None)
         url = self.engine.url.render_as_string(hide_password=True)
         prefix = self._dialect.prefix
         command = f"python -m kombu_sqlalchemy upgrade '{url}'" + (f" --prefix {prefix}" if prefix != PREFIX else "")
@@ -120,18 +123,41 @@ class EngineDatabase(AnyDatabase):
     def __init__(self, engine: Engine, prefix: str, prepare: Callable[[Connection, Dialect], object]) -> None:
         super().__init__(engine, prefix)
         self._prepare = prepare
-        self._idle: deque[Connection] = deque()
+        self._idle: deque[_Link] = deque()
         self._open = False
         self._listening: WeakSet[Any] = WeakSet()
         self._polls = False
         self._announcer = Announcer(self.name, self._notify)
+        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
+        self._dispatch: Any = engine.dispatch
+        self._echoes = bool(engine.echo) or logging.getLogger("sqlalchemy.engine.Engine").isEnabledFor(logging.INFO)
         if self._dialect.one_writer:
             forking.watch(self)
 
     @property
     def connection(self) -> Connection:
-        assert self._here.connection is not None, "outside a session"  # noqa: S101
-        return self._here.connection
+        return self._link.connection
+
+    @property
+    def _link(self) -> _Link:
+        assert self._here.link is not None, "outside a session"  # noqa: S101
+        return self._here.link
+
+    def fetch(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        if self._is_watched:
+            return super().fetch(statement, parameters)
+        return self._link.statements.fetch(statement, parameters)
+
+    def run(self, statement: str, parameters: Sequence[Any] = ()) -> int:
+        if self._is_watched:
+            return super().run(statement, parameters)
+        return self._link.statements.run(statement, parameters)
+
+    @property
+    def _is_watched(self) -> bool:
+        """Whether the application, or SQLAlchemy's log, wants to see each statement."""
+        heard = self._dispatch
+        return bool(self._echoes or heard.before_cursor_execute or heard.after_cursor_execute)
 
     def open(self) -> None:
         self._open = True
@@ -142,10 +168,10 @@ class EngineDatabase(AnyDatabase):
     def close(self) -> None:
         self._open = False
         while self._idle:
-            connection = self._idle.pop()
-            with self._translated(connection):
-                self._stop_listening(connection)
-                connection.close()
+            link = self._idle.pop()
+            with self._translated(link.connection):
+                self._stop_listening(link.driver)
+                link.connection.close()
 
     def close_idle(self) -> None:
         """What nobody uses now."""
@@ -157,23 +183,24 @@ class EngineDatabase(AnyDatabase):
 
     @contextmanager
     def session(self, visiting: bool = False) -> Iterator[None]:
-        if self._here.connection is not None:
+        here = self._here
+        if here.link is not None:
             yield
             return
-        connection = self._here.connection = self._connection()
+        link = here.link = self._linked()
+        doubtful = False
         try:
-            with self._translated(connection):
-                yield
+            yield
+        except (SQLAlchemyError, self._driver_error) as exc:
+            error = self._explained(exc, link.connection, link.driver)
+            doubtful = isinstance(error, OperationalError)
+            raise error from exc
         except OperationalError:
-            self._put_back(connection, doubtful=True)
+            doubtful = True
             raise
-        except BaseException:
-            self._put_back(connection)
-            raise
-        else:
-            self._put_back(connection)
         finally:
-            self._here.connection = None
+            self._put_back(link, doubtful)
+            here.link = None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -225,22 +252,24 @@ class EngineDatabase(AnyDatabase):
             return Listener(self._listener)
         return Waiter(POLL)
 
-    def _connection(self) -> Connection:
+    def _linked(self) -> _Link:
         """One that is still there."""
         while self._idle:
-            connection = self._idle.pop()
-            if not is_dead(_driver(connection)):
-                return connection
-            self._forget(connection)
+            link = self._idle.pop()
+            if not is_dead(link.driver):
+                return link
+            self._forget(link)
         with self._translated():
             return self._connect()
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> _Link:
         if self._dialect.one_writer:
             forking.check(self.engine.url.database)
         connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         driver = _driver(connection)
+        prepares = getattr(driver, "prepare_threshold", None) is not None
         if self.engine.dialect.driver == "psycopg" and is_behind_pooler(driver):
+            prepares = False
             driver.prepare_threshold = None  # what was prepared may be in another session of the pooler's
         if not self._dialect.updates_return:
             connection.exec_driver_sql(_READ_COMMITTED)
@@ -249,22 +278,22 @@ class EngineDatabase(AnyDatabase):
             connection.begin()  # a listener of the application's may say BEGIN now, and nobody would ever end that
             if driver.in_transaction:
                 connection.exec_driver_sql("ROLLBACK")
-        return connection
+        return _Link(connection, statements(driver, self.engine.dialect.paramstyle == "qmark", prepares))
 
-    def _put_back(self, connection: Connection, doubtful: bool = False) -> None:
-        if not self._open or connection.invalidated or (doubtful and is_dead(_driver(connection))):
-            self._forget(connection)
+    def _put_back(self, link: _Link, doubtful: bool) -> None:
+        if not self._open or link.connection.invalidated or (doubtful and is_dead(link.driver)):
+            self._forget(link)
         else:
-            self._idle.append(connection)
+            self._idle.append(link)
 
-    def _stop_listening(self, connection: Connection) -> None:
+    def _stop_listening(self, driver: Any) -> None:
         """Who gets it next from the engine's pool is told nothing."""
-        driver = _driver(connection)
         if driver in self._listening and not is_dead(driver):
             driver.execute(UNLISTEN)
             self._listening.discard(driver)
 
-    def _forget(self, connection: Connection) -> None:
+    def _forget(self, link: _Link) -> None:
+        connection = link.connection
         if not connection.invalidated and not connection.closed:
             connection.invalidate()
         connection.close()
@@ -306,7 +335,7 @@ class EngineDatabase(AnyDatabase):
 
     @property
     def _driver(self) -> Any:
-        return _driver(self.connection)
+        return self._link.driver
 
     def _listener(self) -> Any | None:
         driver = self._driver
@@ -324,11 +353,23 @@ class EngineDatabase(AnyDatabase):
         return driver
 
 
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A connection, and the way to its driver."""
+
+    connection: Connection
+    statements: Statements
+
+    @property
+    def driver(self) -> Any:
+        return self.statements.driver
+
+
 class _Here(threading.local):
     """A thread's session."""
 
     def __init__(self) -> None:
-        self.connection: Connection | None = None
+        self.link: _Link | None = None
         self.depth = 0
         self.announce: set[str] = set()
 

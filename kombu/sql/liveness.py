@@ -15,25 +15,30 @@ _OK = 0
 
 def is_dead(driver: Any) -> bool:
     """Of a connection of psycopg, PyMySQL or mysqlclient outside a transaction; False for what cannot be asked."""
-    socket = _socket(driver)
+    socket = socket_of(driver)
     if socket is None:
         return False
     if socket < 0:
         return True
     poll = select.poll()
     poll.register(socket, select.POLLIN)
-    if not poll.poll(0):
-        return False
-    if not hasattr(driver, "pgconn"):
-        return True
+    while poll.poll(0):
+        if not hasattr(driver, "pgconn") or _has_ended(driver):
+            return True
+    return False
+
+
+def _has_ended(driver: Any) -> bool:
+    """Of a connection of psycopg that has something to say: an announcement, perhaps, which stays for who listens, or
+    a last word, and the end of the connection behind it."""
     try:
-        driver.pgconn.consume_input()  # an announcement, perhaps, which stays for who listens
+        driver.pgconn.consume_input()
     except driver.OperationalError:
         return True
     return bool(driver.pgconn.status != _OK)
 
 
-def _socket(driver: Any) -> int | None:
+def socket_of(driver: Any) -> int | None:
     """Its number, negative once it is closed; None for a driver that has none."""
     if (pgconn := getattr(driver, "pgconn", None)) is not None:
         return int(pgconn.socket) if pgconn.status == _OK else -1

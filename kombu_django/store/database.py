@@ -9,25 +9,21 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from django.db import DatabaseError, connections, transaction
+from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
-from django.db.backends.utils import CursorWrapper
 
 from kombu.exceptions import KombuError, NotSupported
-from kombu.sql import MARIADB, MYSQL, POSTGRESQL, SQLITE, Conflict, Database, Dialect
+from kombu.sql import MARIADB, MYSQL, POSTGRESQL, SQLITE, Database, Dialect
 from kombu.sql.database import Row
 from kombu.sql.listening import LISTEN, NOTIFY, UNLISTEN, Announcer, Listener
 from kombu.sql.liveness import is_dead
 from kombu.sql.pooler import is_behind_pooler
+from kombu.sql.statements import Statements, statements
 from kombu.sql.waiting import POLL, DataVersion, Waiter
 from kombu_django.store.errors import translated
-from kombu_django.store.prepared import Prepared
 
 logger = logging.getLogger(__name__)
-
-_FORGOTTEN = "26000"
-"""PostgreSQL's invalid_sql_statement_name."""
 
 _changed_in: WeakKeyDictionary[BaseDatabaseWrapper, transaction.Atomic] = WeakKeyDictionary()
 """Connections that changed the topology in a transaction that has not committed, and the outermost block of that."""
@@ -48,10 +44,9 @@ class DjangoDatabase(Database):
         self.alias = alias
         self._dialect: Dialect | None = None
         self._opened: BaseDatabaseWrapper | None = None
-        self._here = threading.local()
+        self._here = _Here()
         self._direct: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
         self._told = False
-        self._prepared = Prepared() if self._is_postgresql() else None
         self._announcer = Announcer(self.name, self._notify)
 
     @property
@@ -62,8 +57,8 @@ class DjangoDatabase(Database):
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
-        """This thread's."""
-        return connections[self.alias]
+        """This thread's; looked up once for a session, since that takes a while."""
+        return self._here.connection or connections[self.alias]
 
     def open(self) -> None:
         dialect(self.connection, connect=False)
@@ -82,46 +77,48 @@ class DjangoDatabase(Database):
 
     @contextmanager
     def session(self, visiting: bool = False) -> Iterator[None]:
-        if getattr(self._here, "inside", False):
+        if self._here.connection is not None:
             yield
             return
-        connection = self.connection
+        connection = connections[self.alias]
         visiting = visiting and connection.connection is None and connection is not self._opened
-        self._here.inside = True
+        self._here.connection = connection
         try:
             self._connect()
-            with translated(self.alias), connection.wrap_database_errors:
+            with self._translated():
                 yield
         finally:
-            self._here.inside = False
+            self._here.connection = None
             if visiting and not connection.in_atomic_block:
                 self._stop_listening()
                 connection.close()
 
     def fetch(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        if (direct := self._statements()) is not None:
+            return direct.fetch(statement, parameters)
         with self.connection.cursor() as cursor:
             cursor.execute(statement, parameters)
             return list(cursor.fetchall())
 
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> int:
+        if (direct := self._statements()) is not None:
+            return direct.run(statement, parameters)
         with self.connection.cursor() as cursor:
-            self._execute(cursor, statement, parameters)
+            cursor.execute(statement, parameters)
             return int(cursor.rowcount)
 
-    def _execute(self, cursor: CursorWrapper, statement: str, parameters: Sequence[Any]) -> None:
-        """Prepared where that is possible. Not so what reads messages: of a prepared statement PostgreSQL keeps the
-        plan, and one for an empty table reads all of a full one."""
-        driver: Any = self.connection.connection
-        if not parameters or self._prepared is None or not self._is_direct(driver):
-            cursor.execute(statement, parameters)
-            return
-        try:
-            cursor.execute(self._prepared.executing(driver, statement, len(parameters), cursor.execute), parameters)
-        except DatabaseError as exc:
-            if getattr(exc.__cause__, "sqlstate", None) != _FORGOTTEN:
-                raise
-            self._prepared.forget(driver)
-            raise Conflict(f"{self.name}: this connection has lost its prepared statements; try again") from exc
+    def _statements(self) -> Statements | None:
+        """The driver's; None where the application, or Django's log, wants to see each statement."""
+        connection = self.connection
+        if connection.execute_wrappers or connection.queries_logged:
+            return None
+        connection.validate_no_broken_transaction()
+        driver: Any = connection.connection
+        known = self._here.statements
+        if known is None or known.driver is not driver:
+            prepare = self._is_postgresql() and self._is_direct(driver)
+            known = self._here.statements = statements(driver, connection.vendor == "sqlite", prepare)
+        return known
 
     def transaction(self) -> AbstractContextManager[None]:
         return transaction.atomic(using=self.alias)
@@ -157,8 +154,14 @@ class DjangoDatabase(Database):
         transaction.on_commit(lambda: self._announcer.announce(queues), using=self.alias)
 
     def _notify(self, queues: list[str]) -> None:
-        with self.session(), translated(self.alias):
+        with self.session(), self._translated():
             self.fetch(NOTIFY, [queues])
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """The driver's errors as Django's, and those as the library's."""
+        with translated(self.alias), self.connection.wrap_database_errors:
+            yield
 
     def _is_postgresql(self) -> bool:
         """By psycopg 3, which has what waiting and preparing take."""
@@ -214,6 +217,14 @@ class DjangoDatabase(Database):
                 self._told = True
                 logger.info("%s is behind a connection pooler: consumers ask it instead of listening", self.name)
         return found
+
+
+class _Here(threading.local):
+    """A thread's: the connection of its session, and the way to a driver."""
+
+    def __init__(self) -> None:
+        self.connection: BaseDatabaseWrapper | None = None
+        self.statements: Statements | None = None
 
 
 def _listeners(connection: BaseDatabaseWrapper) -> WeakSet[DjangoDatabase] | None:
