@@ -81,16 +81,16 @@ class Instance:
 
     def start(self) -> None:
         """Returns when it answers, after it has recovered if need be."""
-        self._shell(self._recipe.start or f"{self.server}_start")
+        self.run(self._recipe.start or f"{self.server}_start")
 
     def end(self, how: End) -> None:
         """Returns when it is gone."""
         if how == "kill":
             self._kill()
         elif how == "fast":
-            self._shell(self._recipe.ends.get("fast", f"{self.server}_stop"))
+            self.run(self._recipe.ends.get("fast", f"{self.server}_stop"))
         else:
-            self._shell(self._recipe.ends[how])
+            self.run(self._recipe.ends[how])
 
     def url(self, database: str = "kombu") -> str:
         """SQLAlchemy's, where it is a database."""
@@ -108,7 +108,7 @@ class Instance:
     def end_rest(self) -> None:
         """What outlives it."""
         if self._recipe.rest is not None:
-            self._shell(self._recipe.rest)
+            self.run(self._recipe.rest)
 
     def _kill(self) -> None:
         """It and what it has started, which would otherwise be in the way of the next."""
@@ -118,7 +118,8 @@ class Instance:
         _wait_for_the_end_of(family)
         self._pid_file.unlink(missing_ok=True)
 
-    def _shell(self, script: str) -> None:
+    def run(self, script: str) -> None:
+        """Commands for the shell that has read the script."""
         program = f'set -eu; checkout=$1; service=$2; . "$3/common.sh"; . "$3/$2.sh"; {script}'
         done = subprocess.run(
             ["sh", "-c", program, "sh", self._home, self.server, _SERVICES],

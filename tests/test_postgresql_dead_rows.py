@@ -1,4 +1,4 @@
-"""PostgreSQL where vacuum has seen nothing but dead rows: the planner takes the table for empty, and all plans for equal.
+"""PostgreSQL where vacuum has seen dead rows only: the planner takes the table for empty, and all plans for equal.
 
 That happens to a busy queue, and always beside a transaction that stays open. Each statement then has to leave no
 choice but the right index.

@@ -17,8 +17,9 @@ _NO_SCHEMA = {"3F000"}
 _NO_COLUMN = {"42703", 1054, "no such column", "has no column named"}
 _READ_ONLY = {"25006", 1290, 1792, 1836, "readonly database"}
 _FULL = {"53100", 1021, 1114, "disk is full"}
-_NO_DATABASE = {"3D000", 1049}
-_NO_ENTRY = {"28P01", "28000", 1045, 1044, 1698}
+_NO_DATABASE = {"3D000", 1049, 'FATAL: database "'}
+"""What PostgreSQL says while one connects has no code in psycopg, here and in the next."""
+_NO_ENTRY = {"28P01", "28000", 1045, 1044, 1698, "authentication failed", "no pg_hba.conf entry", 'FATAL: role "'}
 _NO_RIGHT = {"42501", 1142, 1143}
 _NO_FILE = {"unable to open database file"}
 _SHUT_DOWN = {"57P01", "57P02", "57P03", 1053}
