@@ -264,19 +264,26 @@ class _Shared:
         return gone.total
 
     def put(self, items: Sequence[tuple[str, Envelope]], now: float, version: int | None) -> None:
-        queues = self.queues
         if version is not None and version != self.version:
             raise TopologyMoved
-        for name in {items[0][0]} if len(items) == 1 else {name for name, _ in items}:
-            queue = queues.get(name)
-            if queue is None:
-                raise TopologyMoved
-            if queue.refuses and not queue.has_room(items, now):
-                raise QueueFull(name)
-        for name, envelope in items:
-            queues[name].add(envelope, now)
+        if len(items) == 1:
+            [(name, envelope)] = items
+            self._taking(name, items, now).add(envelope, now)
+        else:
+            found = {name: self._taking(name, items, now) for name in {name for name, _ in items}}
+            for name, envelope in items:
+                found[name].add(envelope, now)
         if self._waiting:
             self.changed.notify_all()
+
+    def _taking(self, name: str, items: Sequence[tuple[str, Envelope]], now: float) -> Queue:
+        """The queue of this name, which is there and has room."""
+        queue = self.queues.get(name)
+        if queue is None:
+            raise TopologyMoved
+        if queue.refuses and not queue.has_room(items, now):
+            raise QueueFull(name)
+        return queue
 
     def next_due(self, queues: Sequence[str]) -> float:
         return min((self.queues[name].next_due() for name in queues if name in self.queues), default=math.inf)
