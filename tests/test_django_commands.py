@@ -125,6 +125,41 @@ def test_pausing_what_is_not_there_says_what_is() -> None:
         run("kombu_queues", "--pause", "orders")
 
 
+def test_move_carries_what_waits_to_another_connection(tmp_path: Path) -> None:
+    orders("far")
+    with override_settings(KOMBU=moving(tmp_path)):
+        with connect(get_config("near")) as near, near.SimpleQueue("orders") as queue:
+            for number in range(5):
+                queue.put(number)
+            near.Producer().publish("later", routing_key="orders", delay=3600)
+        assert run("kombu_move", "near", "orders", "far", "--limit", "2").startswith(
+            "moved 2 messages from near:orders to far:orders; left there: 3 ready, 1 delayed"
+        )
+        assert run("kombu_move", "near", "orders", "far") == (
+            "moved 3 messages from near:orders to far:orders; left there: 1 delayed\n"
+        )
+        with connect(get_config("far")) as far:
+            assert far.statistics(["orders"])["orders"].ready == 5
+
+
+def test_move_says_what_is_wrong(tmp_path: Path) -> None:
+    with override_settings(KOMBU=moving(tmp_path)):
+        with connect(get_config("near")) as near:
+            Queue("orders")(near).declare()
+        for arguments, said in (
+            (("near", "orders", "far"), "moved 0 messages from near:orders to far:orders, then: no queue 'orders'"),
+            (("near", "orders", "near"), "same queue"),
+            (("near", "orders", "nowhere"), "no connection 'nowhere'"),
+            (("near", "orders", "far", "--batch", "0"), "at least 1"),
+        ):
+            with pytest.raises(CommandError, match=said):
+                run("kombu_move", *arguments)
+
+
+def moving(folder: Path) -> dict[str, dict[str, str]]:
+    return {"near": {"URL": f"filesystem:///{folder}/near"}, "far": {"URL": f"filesystem:///{folder}/far"}}
+
+
 def test_prune_forgets_old_inbox_rows_only() -> None:
     Inbox.objects.create(message_id="old", queue="orders", received_at=0)
     Inbox.objects.create(message_id="new", queue="orders", received_at=2**62)
