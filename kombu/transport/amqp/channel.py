@@ -98,7 +98,9 @@ class Channel:
         arguments: Arguments = None,
         nowait: bool = False,
     ) -> QueueDeclared:
+        """A name that the broker made up could not be declared again on another connection: here we make it up."""
         asking = self._open().asking
+        queue = queue or f"kombu.gen-{uuid()}"
         with self._lock:
             return asking.declare_queue(queue, passive, durable, exclusive, auto_delete, arguments, self._deadline())
 
