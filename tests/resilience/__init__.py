@@ -24,6 +24,9 @@ What else may be said, and need not be:
     True where a publish that is tried again may be stored twice, because the broker cannot know it again.
 ``counts``
     False where an ordinary queue does not count the deliveries of a message.
+``forgets``
+    True where a server that is killed may have forgotten acknowledgements, though no messages: RabbitMQ writes those
+    to the disk a little later.
 ``victim_setup``
     A function, as ``"module:function"``, which a process that is to be killed calls first.
 

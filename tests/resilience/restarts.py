@@ -54,7 +54,7 @@ class Restarts(ResilienceCase):
             for queue, body in zip(idle, after, strict=True):
                 self.publish(queue, body)
             self.delivered(*after, next_one)
-            self.check()
+            self.check(how)
         assert self.ledger.times(held) <= 2
 
     def test_a_publish_while_the_server_is_away_raises_when_its_time_is_over(self) -> None:

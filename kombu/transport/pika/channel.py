@@ -378,6 +378,7 @@ class Channel:
 
     def end(self, why: KombuError) -> None:
         """In the event loop: the connection is gone."""
+        self._forget_what_it_held()
         if self._line is not None:
             self._line.end(why)
 
@@ -484,9 +485,7 @@ class Channel:
 
     def _lost(self, error: KombuError) -> None:
         """The broker has ended the line, put back what it held, and would send nothing more: begin anew."""
-        with self._lock:
-            self._base = self._latest
-            self._unsettled.clear()
+        self._forget_what_it_held()
         self.connection.take_back(lambda each: each.consumer is not None and each.consumer.channel is self)
         if isinstance(error, ConnectionError) or self._closed or self._line is None:
             return
@@ -495,6 +494,12 @@ class Channel:
         for consumer in list(self.consumers.values()):
             if self._active:
                 self._line.ask(self._consume(consumer), partial(self._came_back, consumer))
+
+    def _forget_what_it_held(self) -> None:
+        """The broker has put it back."""
+        with self._lock:
+            self._base = self._latest
+            self._unsettled.clear()
 
     def _came_back(self, consumer: Consumer, _: Any, error: Exception | None) -> None:
         if error is not None and not isinstance(error, ConnectionError):
@@ -545,6 +550,7 @@ class Channel:
     def _close(self, reply: Reply) -> None:
         """In the event loop."""
         self.flush()
+        self._forget_what_it_held()
         self.connection.take_back(lambda each: each.consumer is not None and each.consumer.channel is self)
         line, self._line = self._line, None
         channel = None if line is None else line.channel

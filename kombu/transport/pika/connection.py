@@ -72,6 +72,8 @@ class PikaConnection:
             answer.take()
         except BaseException:
             self.home.end()
+            if self.home.gone and hasattr(self, "_services"):
+                self._services.drop()
             raise
 
     @property
@@ -184,11 +186,11 @@ class PikaConnection:
         """Write what is owed, and say goodbye; in the event loop itself without waiting for the answer."""
         with self._lock:
             was_open, self._connected = self._connected, False
-        if self.home.gone:
-            self._services.drop()
-        elif was_open:
+        if was_open and not self.home.gone:
             self._say_goodbye()
         self.home.end()
+        if self.home.gone:
+            self._services.drop()
 
     def arrive(self, arrival: Arrival) -> None:
         """In the event loop: a delivery, or the end of a consumer."""

@@ -39,6 +39,11 @@ class Services(_AsyncioIOServicesAdapter):  # type: ignore[misc]
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._carrier: Any = None
+        self._sockets: list[socket.socket] = []
+
+    def connect_socket(self, sock: socket.socket, *args: Any, **kwargs: Any) -> Any:
+        self._sockets.append(sock)
+        return super().connect_socket(sock, *args, **kwargs)
 
     def create_streaming_connection(
         self, protocol_factory: Any, sock: socket.socket, on_done: Callable[[Any], object], *args: Any, **kwargs: Any
@@ -57,9 +62,11 @@ class Services(_AsyncioIOServicesAdapter):  # type: ignore[misc]
                 open_socket.shutdown(socket.SHUT_RDWR)
 
     def drop(self) -> None:
-        """Where the event loop is closed and pika cannot do anything any more."""
+        """Where the event loop is closed, or about to be, and pika cannot do anything any more."""
         if (open_socket := self._socket()) is not None:
             open_socket.close()
+        for each in self._sockets:
+            each.close()
 
     def _socket(self) -> socket.socket | None:
         return getattr(self._carrier, "_sock", None)
