@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
+from weakref import WeakSet
 
 from kombu.transport.memory.queue import Queue
 from kombu.transport.virtual import Transport as VirtualTransport
@@ -54,14 +55,20 @@ CAPABILITIES = Capabilities(
 
 
 class MemoryStore:
-    """A handle on the queues that all stores of the same ``name`` in this process share."""
+    """A handle on the queues that all stores of the same ``name`` in this process share.
+
+    ``clock`` is another one than theirs. What makes them fail on purpose is :mod:`kombu.testing.faults`.
+    """
 
     capabilities = CAPABILITIES
 
-    def __init__(self, name: str = "", clock: Callable[[], float] = time.monotonic) -> None:
-        self._shared = _shared(name)
-        self._clock = clock
+    def __init__(self, name: str = "", clock: Callable[[], float] | None = None) -> None:
+        self._shared = shared_queues(name)
+        self._clock = clock or self._shared.clock
         self._woken = False
+        self._shared.handles.add(self)
+        if self._shared.on_handle is not None:
+            self._shared.on_handle(self)
 
     @staticmethod
     def reset(name: str = "") -> None:
@@ -230,7 +237,7 @@ class Transport(VirtualTransport):
         return MemoryStore(self.address.hostname or "")
 
 
-class _Shared:
+class Shared:
     """What all handles of one name share. ``lock`` guards it, ``changed`` wakes those who wait."""
 
     def __init__(self) -> None:
@@ -240,6 +247,10 @@ class _Shared:
         self.exchanges: dict[str, ExchangeSpec] = {}
         self.bindings: list[BindingSpec] = []
         self.version = 0
+        self.clock: Callable[[], float] = time.monotonic
+        self.handles: WeakSet[MemoryStore] = WeakSet()
+        self.on_handle: Callable[[MemoryStore], None] | None = None
+        """Called with each new handle."""
         self._waiting = 0
 
     def wait(self, timeout: float) -> None:
@@ -318,13 +329,14 @@ class _Shared:
         return queue is not None and queue.extend(lease, now, seconds)
 
 
-_registry: dict[str, _Shared] = {}
+_registry: dict[str, Shared] = {}
 _registry_lock = threading.Lock()
 
 
-def _shared(name: str) -> _Shared:
+def shared_queues(name: str) -> Shared:
+    """What all handles of this name share, from the first one on."""
     with _registry_lock:
-        return _registry.setdefault(name, _Shared())
+        return _registry.setdefault(name, Shared())
 
 
 def _after_fork() -> None:

@@ -167,6 +167,13 @@ class Queue:
         self._note_lapse(now + seconds, token)
         return True
 
+    def end_leases(self, now: float) -> None:
+        """All of them run out at this moment."""
+        for token, claim in self._claims.items():
+            claim.until = now
+            claim.extended.clear()
+            self._note_lapse(now, token)
+
     def next_due(self) -> float:
         """When the next message may be claimed; in the past when one is ready."""
         if self._ready:
