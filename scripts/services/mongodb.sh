@@ -72,6 +72,8 @@ mongodb_options() {
     if [ "${KOMBU_DURABLE:-0}" = 1 ]; then
         printf '%s\n' --sync-on-commit
     fi
+    # KOMBU_MONGODB_OPTIONS are more of its options, for tests: --auth, --standalone.
+    [ -z "${KOMBU_MONGODB_OPTIONS:-}" ] || printf '%s\n' $KOMBU_MONGODB_OPTIONS
 }
 
 mongodb_launch() {
@@ -86,12 +88,12 @@ mongodb_runs() {
 }
 
 mongodb_answers() {
-    # The protocol's ping, and its answer; where there is no driver the port has to be enough.
+    # Its greeting; where there is no driver the port has to be enough.
     "${data:-.}/venv/bin/python" - "$mongodb_port" 2>/dev/null <<'PING' || mongodb_listens
 import sys
 from pymongo import MongoClient
 
-MongoClient("127.0.0.1", int(sys.argv[1]), serverSelectionTimeoutMS=2000).admin.command("ping")
+MongoClient("127.0.0.1", int(sys.argv[1]), serverSelectionTimeoutMS=2000).admin.command("hello")
 PING
 }
 

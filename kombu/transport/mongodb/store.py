@@ -64,6 +64,8 @@ _ATTEMPTS = 4
 _MOST_SPREAD = 8
 _AT_ONCE = 50
 """Queues that one request looks at."""
+_ENOUGH = 32 << 20
+"""Bytes of bodies that one claim reads."""
 _TYPE_MISMATCH = 14
 _LOOK_FOR_RESTS = 600.0
 """Seconds between two looks for what a crash has left of deleted queues."""
@@ -291,23 +293,33 @@ class MongoStore(MongoLimits):
         return picked
 
     def _look(self, branches: list[list[Stage]], ids: Sequence[int], known: Known) -> list[Document] | None:
-        """What each branch finds, without the queues that are paused; None where the topology is another by now."""
-        first, *others = branches
-        pipeline = [*first]
-        messages, queues = self.server.messages, self.server.queues
-        pipeline += [{"$unionWith": {"coll": messages.name, "pipeline": each}} for each in others]
+        """What each branch finds, without the queues that are paused; None where the topology is another by now.
+
+        It ends early where it has found so much that the rest may as well come the next time.
+        """
+        messages, queues = self.server.messages.name, self.server.queues.name
         paused = [{"$match": {"_id": {"$in": list(ids)}, "paused": True}}, {"$project": {"paused": 1}}]
-        moved = [{"$match": {"_id": TOPOLOGY, "version": {"$ne": known.version}}}, {"$project": {"version": 1}}]
-        pipeline += [{"$unionWith": {"coll": queues.name, "pipeline": paused}}]
-        pipeline += [{"$unionWith": {"coll": messages.name, "pipeline": moved}}]
+        pipeline: list[Stage] = [
+            {"$match": {"_id": TOPOLOGY, "version": {"$ne": known.version}}},
+            {"$project": {"version": 1}},
+            {"$unionWith": {"coll": queues, "pipeline": paused}},
+            *({"$unionWith": {"coll": messages, "pipeline": each}} for each in branches),
+        ]
         found: list[Document] = []
-        with explaining(self.server.place), messages.aggregate(pipeline, batchSize=1000) as cursor:
+        stopped: set[object] = set()
+        size = 0
+        with explaining(self.server.place), self.server.messages.aggregate(pipeline, batchSize=1000) as cursor:
             for each in cursor:
                 if each["_id"] == TOPOLOGY:
                     return None
-                found.append(each)
-        stopped = {each["_id"] for each in found if each.get("paused") is True}
-        return [each for each in found if "queue" in each and each["queue"] not in stopped]
+                if "queue" not in each:
+                    stopped.add(each["_id"])
+                elif each["queue"] not in stopped:
+                    found.append(each)
+                    size += each["size"] if isinstance(each.get("size"), int) else 0
+                if size > _ENOUGH:
+                    break
+        return found
 
     def _claim(self, found: list[Document], lease: float, known: Known) -> list[Delivery]:
         """Of the documents found those that nobody else has claimed meanwhile. One request, or another to see which."""

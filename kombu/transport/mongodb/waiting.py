@@ -129,10 +129,13 @@ class Watch:
         with self._collection.watch(_changes_of(queues), max_await_time_ms=self._await) as stream:
             self._covered = queues
             self._bell.tell()
-            while self._wanted is queues and not self._stopped.is_set():
+            while stream.alive and self._wanted is queues and not self._stopped.is_set():
                 if stream.try_next() is not None:
                     self._bell.tell()
+            ended = not stream.alive
         self._covered = frozenset()
+        if ended:  # with its collection
+            self._stopped.wait(_RETRY)
 
     def _goes_on_after(self, exc: PyMongoError) -> bool:
         """Said once: without a stream a consumer polls, and nothing else is different."""
