@@ -109,6 +109,7 @@ class Drain:
         self._housekeeping = housekeeping
         self._claimed: deque[Delivery] = deque()
         self._kept_house = 0.0
+        self._found_nothing = 0.0
         self._lines: dict[str, _Line] = {}
         self._turns: deque[_Line] = deque()
         self._interrupted = False
@@ -170,12 +171,14 @@ class Drain:
         """Hand out one message; raises ``TimeoutError`` when none came within ``timeout`` seconds."""
         if self._hand_one():
             return
-        deadline = None if timeout is None else time.monotonic() + timeout
+        now = time.monotonic()
+        deadline = None if timeout is None else now + timeout
+        look = timeout == 0 or now - self._found_nothing > _A_MOMENT
         while True:
             if self._closed and not self._interrupted:
                 raise ConnectionError("this connection is closed")
             self._ledger.flush()
-            if not self._closed and (self._sort() or self._keep_house() or self._claim()):
+            if not self._closed and (self._sort() or self._keep_house() or (look and self._claim())):
                 if self._hand_one():
                     return
                 continue
@@ -186,6 +189,7 @@ class Drain:
             if remaining <= 0:
                 raise TimeoutError(f"no message within {timeout} seconds")
             self._wait(min(remaining, _MOST_WAIT))
+            look = True
             if self._hand_one():
                 return
 
@@ -205,7 +209,10 @@ class Drain:
         wants = {line.queue: free for line in self._turns if (free := line.free()) > 0}
         if not wants:
             return False
-        return self._take(self._store.claim(wants, self._ledger.lease))
+        found = self._store.claim(wants, self._ledger.lease)
+        if not found:
+            self._found_nothing = time.monotonic()
+        return self._take(found)
 
     def _keep_house(self) -> bool:
         """Once in a while: end the consumers of queues that are gone, and refuse what has expired in any queue, so
@@ -306,6 +313,9 @@ class Drain:
 
 _KEEP_HOUSE_EVERY = 1.0
 """Seconds between looks for messages whose time to live is over and queues that are gone."""
+
+_A_MOMENT = 0.005
+"""Seconds in which a drain that found nothing is not begun anew with the same question, but by waiting."""
 
 _MOST_WAIT = 1.0
 """Seconds after which the store is asked again in any case: a store's ``wait`` is only a hint."""
