@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bench import imports, memory
-from bench.parts import churn, depth, drain, idle, latency, machine, publish, sharing, threads, verdicts
+from bench.parts import churn, depth, drain, idle, latency, machine, publish, rabbitmq, sharing, threads, verdicts
 from bench.parts.options import Options
 from bench.parts.verdicts import Verdict
 
@@ -26,11 +26,16 @@ SQL: dict[str, Callable[[Options], list[Verdict]]] = {
     "sql-idle": idle.measure,
     "sql-churn": churn.measure,
 }
+BROKERS: dict[str, Callable[[Options], list[Verdict]]] = {
+    "rabbitmq-publish": rabbitmq.publish,
+    "rabbitmq-drain": rabbitmq.drain,
+}
 OTHERS: dict[str, Callable[[], None]] = {
     "memory": memory.rates,
     "imports": imports.main,
     "growth": memory.growth,
 }
+NAMES = (*OTHERS, "sql", *SQL, *BROKERS)
 DATABASES = ("sqlite", "postgresql", "mariadb")
 
 
@@ -42,13 +47,20 @@ def main(arguments: Sequence[str]) -> None:
             OTHERS[part]()
     if sql := [part for part in parts if part in SQL]:
         databases(sql, _options(asked))
+    if brokers := [part for part in parts if part in BROKERS]:
+        judge({part: BROKERS[part] for part in brokers}, _options(asked))
 
 
 def databases(parts: Sequence[str], options: Options) -> None:
     machine.show(options)
+    judge({part: SQL[part] for part in parts}, options)
+
+
+def judge(parts: Mapping[str, Callable[[Options], list[Verdict]]], options: Options) -> None:
+    """What is measured beside what it has to reach."""
     found: list[Verdict] = []
-    for part in parts:
-        judged = SQL[part](options)
+    for measure in parts.values():
+        judged = measure(options)
         verdicts.show(judged)
         found += judged
     missed = [verdict for verdict in found if not verdict.reached]
@@ -60,17 +72,17 @@ def databases(parts: Sequence[str], options: Options) -> None:
 def _parts(names: Sequence[str]) -> list[str]:
     """``sql`` stands for all of its parts; no name for all there are."""
     chosen: list[str] = []
-    for name in names or [*OTHERS, "sql"]:
+    for name in names or [*OTHERS, "sql", *BROKERS]:
         chosen += SQL if name == "sql" else [name]
     for name in chosen:
-        if name not in SQL and name not in OTHERS:
-            raise SystemExit(f"no part {name!r}: there are {', '.join([*OTHERS, 'sql', *SQL])}")
+        if name not in SQL and name not in OTHERS and name not in BROKERS:
+            raise SystemExit(f"no part {name!r}: there are {', '.join(NAMES)}")
     return chosen
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").split("\n\n")[1])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join([*OTHERS, "sql", *SQL]))
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(NAMES))
     parser.add_argument("--databases", default=",".join(DATABASES), help="some of %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="medians of so many (%(default)s)")
     parser.add_argument("--seconds", type=float, default=1.0, help="that a rate is taken over (%(default)s)")

@@ -20,8 +20,9 @@ ROOT = HERE.parent
 PACKAGES = {
     "5.7": ("kombu[sqlalchemy]==5.7.*", "psycopg[binary]", "PyMySQL"),
     "pgmq": ("pgmq==1.1.*", "psycopg[binary]"),
+    "aio-pika": ("aio-pika==9.*",),
 }
-FOLDERS = {"5.7": ".venv-peer", "pgmq": ".venv-pgmq"}
+FOLDERS = {"5.7": ".venv-peer", "pgmq": ".venv-pgmq", "aio-pika": ".venv-aio-pika"}
 
 
 def run(system: str, place: Place, work: str, **asked: Any) -> Any:

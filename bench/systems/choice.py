@@ -33,6 +33,18 @@ def system(name: str, place: Place) -> System:
             from systems.raw_mariadb import RawMariaDB
 
             return RawMariaDB(place)
+        case "raw", "rabbitmq":
+            from systems.raw_rabbitmq import RawRabbitMQ
+
+            return RawRabbitMQ(place)
+        case ("amqp" | "pika") as scheme, "rabbitmq":
+            from systems.natives import Native
+
+            return Native(place, scheme)
+        case "aio-pika", "rabbitmq":
+            from systems.aio_pika_client import AioPika
+
+            return AioPika(place)
         case "raw", "sqlite":
             from systems.raw_sqlite import RawSQLite
 

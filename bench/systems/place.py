@@ -10,7 +10,7 @@ USER = "kombu"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """``kind`` is sqlite, postgresql or mariadb; ``name`` the database's, or the file's path."""
+    """``kind`` is sqlite, postgresql, mariadb or rabbitmq; ``name`` a database's, a virtual host's, or a file's path."""
 
     kind: str
     name: str
@@ -19,6 +19,10 @@ class Place:
     """Of SQLite: FULL waits for the disk at each commit, NORMAL may forget the last ones when the power fails."""
     driver: str = ""
     """Of MariaDB: pymysql or mysqldb, which is mysqlclient."""
+
+    def broker(self, scheme: str) -> str:
+        """RabbitMQ's URL, with a user that it has from the start."""
+        return f"{scheme}://guest:guest@{HOST}:{self.port}/{self.name}"
 
     def url(self) -> str:
         """SQLAlchemy's."""
