@@ -208,6 +208,23 @@ local function remove(base, bytes, ids, records)
   many('ZREM', base .. ':expiry', ids, 4000)
 end
 
+--@ helper room
+local function has_room(queue, new, size)
+  reap(queue.base, queue.bytes)
+  if queue.length and count_ready(queue.base, queue.priority) + new > queue.length then return false end
+  return not queue.bytes or weigh_ready(queue.base, queue.priority) + size <= queue.bytes
+end
+
+-- The queue, and whether it refuses when it is full; nothing where it is missing.
+local function open_queue(base)
+  local info = redis.call('HMGET', base .. ':info', 'last', 'refuses', 'length', 'bytes', 'priority', 'dying')
+  if not info[1] or info[6] then return nil end
+  return {
+    base = base, last = tonumber(info[1]), length = tonumber(info[3] or nil), bytes = tonumber(info[4] or nil),
+    priority = tonumber(info[5]),
+  }, info[2]
+end
+
 --@ helper store
 -- Batches in ARGV from a place on, each: number of the queue, priority, delay, time to live or '', count, and so many
 -- packed messages. Answers 1 when all are stored; else nothing is: 0 where a queue is missing, -n where queue n is full.
@@ -224,30 +241,15 @@ local function batches(at)
   return found
 end
 
-local function has_room(queue, number, found)
+local function measure(number, found)
   local new, size = 0, 0
   for _, batch in ipairs(found) do
     if batch.queue == number then
       new = new + batch.count
-      if queue.bytes then
-        for n = batch.first, batch.first + batch.count - 1 do size = size + weigh(ARGV[n]) end
-      end
+      for n = batch.first, batch.first + batch.count - 1 do size = size + weigh(ARGV[n]) end
     end
   end
-  reap(queue.base, queue.bytes)
-  if queue.length and count_ready(queue.base, queue.priority) + new > queue.length then return false end
-  return not queue.bytes or weigh_ready(queue.base, queue.priority) + size <= queue.bytes
-end
-
-local function open_queue(base, number, found)
-  local info = redis.call('HMGET', base .. ':info', 'last', 'refuses', 'length', 'bytes', 'priority', 'dying')
-  if not info[1] or info[6] then return nil, 0 end
-  local queue = {
-    base = base, last = tonumber(info[1]), length = tonumber(info[3] or nil), bytes = tonumber(info[4] or nil),
-    priority = tonumber(info[5]),
-  }
-  if info[2] and not has_room(queue, number, found) then return nil, -number end
-  return queue, 1
+  return new, size
 end
 
 local function add(queue, batch, topology)
@@ -276,8 +278,9 @@ end
 local function store(first_key, number, topology, at)
   local found, queues = batches(at), {}
   for n = 1, number do
-    local queue, answer = open_queue(KEYS[first_key + n - 1], n, found)
-    if not queue then return answer end
+    local queue, refuses = open_queue(KEYS[first_key + n - 1])
+    if not queue then return 0 end
+    if refuses and not has_room(queue, measure(n, found)) then return -n end
     queues[n] = queue
   end
   for _, batch in ipairs(found) do add(queues[batch.queue], batch, topology) end
@@ -288,7 +291,7 @@ local function store(first_key, number, topology, at)
   return 1
 end
 
---@ script put: clock many record weight reap ready wake store
+--@ script put: clock many record weight reap ready room wake store
 -- KEYS: marker, the queues' bases, the topology's base where it can be reached.
 -- ARGV: number of queues, number of this batch of the client's, version or '', and batches.
 -- Answers like store, and 0 where the topology has another version.
@@ -303,7 +306,7 @@ local answer = store(2, number, topology, 4)
 if answer == 1 then redis.call('SET', KEYS[1], ARGV[2], 'PX', 120000) end
 return answer
 
---@ script move: clock many record weight reap ready wake remove store
+--@ script move: clock many record weight reap ready room wake remove store
 -- KEYS: the message's queue, the queues that it goes to, the topology's base.
 -- ARGV: number of queues that it goes to, id, token, and batches. Answers like store; 'lost' when the lease is.
 local from, number = KEYS[1], tonumber(ARGV[1])
@@ -750,6 +753,15 @@ return incarnation
 if redis.call('HGET', KEYS[1] .. ':info', 'incarnation') ~= ARGV[1] then return 0 end
 if ARGV[2] == '1' then return unmake(KEYS[1]) end
 return redis.call('HDEL', KEYS[1] .. ':info', 'dying')
+
+-- A batch for several queues is stored one by one there, once each has said that it may be.
+
+--@ script room: clock record weight reap ready room
+-- KEYS: base. ARGV: number and bytes of messages. Answers 1 when they may be stored; 0 where there is no queue, -1
+-- where it is full.
+local queue, refuses = open_queue(KEYS[1])
+if not queue then return 0 end
+return refuses and not has_room(queue, tonumber(ARGV[1]), tonumber(ARGV[2])) and -1 or 1
 
 --@ script holds
 -- KEYS: base. ARGV: id, token. Whether the lease is the message's latest.

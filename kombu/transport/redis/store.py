@@ -165,34 +165,39 @@ class RedisStore(RedisBrowser):
         with_version = b"" if version is None else b"%d" % version
         self._store(queues, [*bases, *self._here()], with_version, _batches(items, queues))
 
-    def _put_split(self, items: _Items, version: int | None) -> None:
+    def _put_split(self, items: _Items, version: int | None, sender: _Sender | None = None) -> None:
         """In a cluster: the version is looked at, and the queues too where a batch is for several, before any of it
         is stored. A queue may still go meanwhile; what was stored elsewhere by then will be there twice."""
-        queues = list(dict.fromkeys(queue for queue, _ in items))
+        queues = {queue: [item for item in items if item[0] == queue] for queue in dict.fromkeys(q for q, _ in items)}
         if version is not None and self._version() != version:
             raise TopologyMoved
-        if len(queues) > 1 and set(self.counts(queues)) != set(queues):
-            raise TopologyMoved
-        for queue in queues:
-            own = [item for item in items if item[0] == queue]
+        for queue, own in queues.items() if len(queues) > 1 else ():
+            size = sum(len(envelope.body) for _, envelope in own)
+            arguments = [b"%d" % len(own), b"%d" % size]
+            _raise_unless_stored(self._again(scripts.ROOM, [self._keys.queue(queue)], arguments), [queue])
+        for queue, own in queues.items():
             base = self._keys.queue(queue)
             if any(envelope.ttl is not None for _, envelope in own):
                 self._mark(b":mortal", base, b"1")
-            self._store([queue], [base], b"", _batches(own, [queue]))
+            self._store([queue], [base], b"", _batches(own, [queue]), sender)
 
-    def _store(self, queues: Sequence[str], keys: list[bytes], version: bytes, batches: list[bytes]) -> None:
+    def _store(
+        self,
+        queues: Sequence[str],
+        keys: list[bytes],
+        version: bytes,
+        batches: list[bytes],
+        sender: _Sender | None = None,
+    ) -> None:
         """Raises what ``put`` does."""
-        sender = self._senders.pop() if self._senders else _Sender()
+        mine = sender or (self._senders.pop() if self._senders else _Sender(uuid()))
         try:
-            marker, number = keys[0] + b":sent:" + sender.name, sender.next()
-            arguments = [b"%d" % len(queues), number, version, *batches]
-            answer = self._surely(scripts.PUT, [marker, *keys], arguments)
+            arguments = [b"%d" % len(queues), mine.next(), version, *batches]
+            answer = self._surely(scripts.PUT, [keys[0] + b":sent:" + mine.name, *keys], arguments)
         finally:
-            self._senders.append(sender)
-        if answer == 0:
-            raise TopologyMoved
-        if answer < 0:
-            raise QueueFull(queues[-answer - 1])
+            if sender is None:
+                self._senders.append(mine)
+        _raise_unless_stored(answer, queues)
 
     def _surely(self, script: Script, keys: list[bytes], arguments: list[bytes]) -> Any:
         """What a batch is answered, sent again while nobody knows whether the server has carried it out."""
@@ -228,20 +233,17 @@ class RedisStore(RedisBrowser):
         answer = self._link.run(scripts.MOVE, keys, arguments)
         if answer == b"lost":
             return False
-        if answer == 0:
-            raise TopologyMoved
-        if answer < 0:
-            raise QueueFull(queues[-answer - 1])
+        _raise_unless_stored(answer, queues)
         return True
 
     def _move_split(self, move: Move) -> bool:
-        """In a cluster: stored in its new place before it leaves the old."""
+        """In a cluster: stored in its new place before it leaves the old; once, though two may do it."""
         lease, into = move
         base = self._keys.queue(lease.queue)
         if not self._again(scripts.HOLDS, [base], [id_text(lease.id), _token(lease)]):
             return False
         try:
-            self._put_split(into, None)
+            self._put_split(into, None, _Mover(f"{lease.token}-{lease.id}"))
         except PublishUncertain as exc:
             raise OperationalError(f"message {lease.id} of queue {lease.queue!r} stays there: {exc}") from exc
         return self._settle([_Step(lease, b"done")])[0]
@@ -288,13 +290,22 @@ class _Sender:
 
     __slots__ = ("_number", "name")
 
-    def __init__(self) -> None:
-        self.name = uuid().encode()
+    def __init__(self, name: str) -> None:
+        self.name = name.encode()
         self._number = 0
 
     def next(self) -> bytes:
         self._number += 1
         return b"%d" % self._number
+
+
+class _Mover(_Sender):
+    """Whoever moves the same message is the same, and it is one batch for each queue."""
+
+    __slots__ = ()
+
+    def next(self) -> bytes:
+        return b"1"
 
 
 class _Step:
@@ -319,6 +330,14 @@ class _Step:
     def like(self) -> tuple[str, bytes, bytes, bytes, bytes]:
         """Steps in a row that have the same go together."""
         return self.lease.queue, self.what, _token(self.lease), self.micro, self.counted
+
+
+def _raise_unless_stored(answer: int, queues: Sequence[str]) -> None:
+    """By what a script that stores answers."""
+    if answer == 0:
+        raise TopologyMoved
+    if answer < 0:
+        raise QueueFull(queues[-answer - 1])
 
 
 def _token(lease: Lease) -> bytes:
