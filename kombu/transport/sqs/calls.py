@@ -23,7 +23,7 @@ from kombu.exceptions import InvalidURL
 from kombu.retry import RetryPolicy
 from kombu.transport.sqs.clock import ServerClock
 from kombu.transport.sqs.errors import explained, may_be_tried_again
-from kombu.transport.sqs.limits import BILLED, WAIT
+from kombu.transport.sqs.limits import BILLED
 from kombu.transport.sqs.options import DEFAULT_REGION, Settings
 
 Answer = dict[str, Any]
@@ -118,7 +118,7 @@ class Calls:
 
     def _make(self, kind: str) -> Any:
         settings = self.settings
-        waits = WAIT if kind == "poll" else 0
+        waits = settings.wait_time_seconds if kind == "poll" else 0
         config = Config(
             connect_timeout=settings.connect_timeout,
             read_timeout=settings.read_timeout + waits,

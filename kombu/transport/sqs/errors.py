@@ -11,6 +11,7 @@ from botocore.exceptions import (
     ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
+    ReadTimeoutError,
     SSLError,
 )
 from botocore.exceptions import ConnectionError as NotConnected
@@ -60,6 +61,18 @@ class ServerFault(OperationalError):
     uncertain = True
 
 
+class Cut(ConnectionError):
+    """The connection ended before the answer came."""
+
+    uncertain = True
+
+
+class Silence(ConnectionError):
+    """No answer came in time (``read_timeout``)."""
+
+    uncertain = True
+
+
 def explained(place: str, action: str, error: BotoCoreError | ClientError) -> KombuError:
     """The error to raise instead of the driver's; ``place`` is where, ``action`` what was asked for."""
     what = f"{place}: {action}"
@@ -78,9 +91,7 @@ def explained(place: str, action: str, error: BotoCoreError | ClientError) -> Ko
     if isinstance(error, NotConnected):
         return ConnectionError(f"{what}: {text}. Is this the right host and port, and does it answer?")
     if isinstance(error, HTTPClientError):
-        lost = ConnectionError(f"{what}: {text}")
-        lost.uncertain = True
-        return lost
+        return Silence(f"{what}: {text}") if isinstance(error, ReadTimeoutError) else Cut(f"{what}: {text}")
     return OperationalError(f"{what}: {text}")
 
 
@@ -96,7 +107,7 @@ def is_uncertain(error: BaseException) -> bool:
 
 def may_be_tried_again(error: KombuError) -> bool:
     """Whether the next attempt may well succeed at once: not where nobody answers."""
-    return isinstance(error, Throttled | ServerFault) or (isinstance(error, ConnectionError) and error.uncertain)
+    return isinstance(error, Throttled | ServerFault | Cut)
 
 
 def _answered(what: str, error: ClientError) -> KombuError:

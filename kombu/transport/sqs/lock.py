@@ -74,7 +74,7 @@ class QueueLock:
                 return dict(messages[0])
             if wait and self._is_lost(url):
                 self._send(url, uuid())
-            wait = 2
+            wait = min(2, self._calls.settings.wait_time_seconds)
         raise OperationalError(f"another process has been changing the topology for {_PATIENCE:g} seconds: try again")
 
     def _is_lost(self, url: str) -> bool:

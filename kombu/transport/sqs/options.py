@@ -186,7 +186,7 @@ def _number(least: float, most: float) -> Callable[[str, object], float]:
         except ValueError:
             number = float("nan")
         if not least <= number <= most:
-            raise InvalidURL(f"transport option {name}={value!r} must be a number from {least:g} to {most:g}")
+            raise InvalidURL(f"transport option {name}={value!r} must be a number from {least:.10g} to {most:.10g}")
         return number
 
     return read
