@@ -10,7 +10,7 @@ USER = "kombu"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """``kind`` is sqlite, postgresql, mariadb or rabbitmq; ``name`` a database's, a virtual host's, or a file's path."""
+    """``kind`` is sqlite, postgresql, mariadb or rabbitmq; ``name`` a database's, a virtual host's or a file's."""
 
     kind: str
     name: str
