@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +23,10 @@ __all__ = ["again", "lost", "parameters_of", "place_of", "refusal", "start"]
 
 PORT = 5672
 TLS_PORT = 5671
+
+
+_CLOSED_BY_BROKER = re.compile(r"ConnectionClosedByBroker: \((?P<code>\d+)\) (?P<quote>['\"])(?P<text>.*)(?P=quote)")
+"""What pika tells of the broker's answer to a login, as text in another error."""
 
 
 class AMQPlainCredentials(PlainCredentials):  # type: ignore[misc]
@@ -89,16 +94,18 @@ def start(
 def refusal(error: BaseException, address: Address) -> KombuError:
     """The error to raise where connecting failed."""
     root, place = _root(error), place_of(address)
-    code = getattr(root, "reply_code", None)
-    if code is None and isinstance(root, (drivers.ProbableAuthenticationError, drivers.AuthenticationError)):
-        code = 403
-    if code is None and isinstance(root, drivers.ProbableAccessDeniedError):
-        code = 530
-    if code is not None:
-        text = str(getattr(root, "reply_text", None) or _said(root))
-        user = address.userid or "guest"
-        return refused_entry(code, text, user=user, virtual_host=virtual_host_of(address), address=place)
-    return OperationalError(f"{place}: {_said(root)}")
+    if isinstance(root, drivers.ConnectionClosedByBroker):
+        code, text = int(root.reply_code), str(root.reply_text)
+    elif found := _CLOSED_BY_BROKER.search(str(root)):
+        code, text = int(found["code"]), found["text"]
+    elif isinstance(root, drivers.AuthenticationError):
+        code, text = 403, _said(root)
+    elif isinstance(root, (drivers.ProbableAuthenticationError, drivers.ProbableAccessDeniedError)):
+        return OperationalError(f"{place} hung up without a word while user {address.userid or 'guest'!r} logged in")
+    else:
+        return OperationalError(f"{place}: {_said(root)}")
+    user = address.userid or "guest"
+    return refused_entry(code, text, user=user, virtual_host=virtual_host_of(address), address=place)
 
 
 def lost(error: BaseException) -> ConnectionError:
