@@ -279,7 +279,10 @@ class Shared:
             raise TopologyMoved
         if len(items) == 1:
             [(name, envelope)] = items
-            self._taking(name, items, now).add(envelope, now)
+            queue = self.queues.get(name)
+            if queue is None or queue.refuses:
+                queue = self._taking(name, items, now)
+            queue.add(envelope, now)
         else:
             found = {name: self._taking(name, items, now) for name in {name for name, _ in items}}
             for name, envelope in items:

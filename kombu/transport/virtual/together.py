@@ -46,10 +46,9 @@ class Together:
             try:
                 self._publish(publications)
             finally:
-                if self._waiting:
+                self._turn.release()
+                if self._waiting and self._turn.acquire(blocking=False):
                     self._hand_over()
-                else:
-                    self._let_go()
         else:
             self._publish_with_others(publications, -1 if timeout is None else timeout)
 
@@ -80,18 +79,15 @@ class Together:
 
     def _hand_over(self) -> None:
         """Give the turn, which this thread has, to the first in line; or nobody has it."""
-        with self._line:
-            if self._waiting:
-                self._waiting[0].leads = True
-                self._waiting[0].gate.release()
+        while True:
+            with self._line:
+                if self._waiting:
+                    self._waiting[0].leads = True
+                    self._waiting[0].gate.release()
+                    return
+            self._turn.release()
+            if not self._waiting or not self._turn.acquire(blocking=False):
                 return
-        self._let_go()
-
-    def _let_go(self) -> None:
-        """Nobody has the turn; unless somebody has come meanwhile, who did not see that, and is given it."""
-        self._turn.release()
-        if self._waiting and self._turn.acquire(blocking=False):
-            self._hand_over()
 
     def _give_up(self, mine: _Waiting, timeout: float) -> None:
         """Leave the line. Who is taken already waits for the answer, which the one at it is about to have."""
