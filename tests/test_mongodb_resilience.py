@@ -1,9 +1,8 @@
-"""Queues in MongoDB come back: a server that is restarted or killed, connections that break, consumers that are killed."""
+"""Queues in MongoDB come back after restarts, broken connections, and kills."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
@@ -21,14 +20,8 @@ class TestMongoDB(Resilience):
 
     @classmethod
     def setup_class(cls) -> None:
-        """The program is installed once."""
-        with pytest.MonkeyPatch.context() as patch:
-            if INSTALLED.exists():
-                patch.setenv("KOMBU_MONGODB_VENV", str(INSTALLED))
+        with mongodb.program():
             super().setup_class()
 
     def url(self, port: int) -> str:
         return mongodb.url("kombu", port)
-
-
-INSTALLED = Path(__file__).parent.parent / ".services" / "mongodb" / "venv"

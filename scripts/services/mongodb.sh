@@ -72,7 +72,7 @@ mongodb_options() {
     if [ "${KOMBU_DURABLE:-0}" = 1 ]; then
         printf '%s\n' --sync-on-commit
     fi
-    # KOMBU_MONGODB_OPTIONS are more of its options, for tests: --auth, --standalone.
+    # KOMBU_MONGODB_OPTIONS are more of its options, for tests: --auth, --standalone, --tls-cert-file and its path.
     [ -z "${KOMBU_MONGODB_OPTIONS:-}" ] || printf '%s\n' $KOMBU_MONGODB_OPTIONS
 }
 
@@ -88,15 +88,22 @@ mongodb_runs() {
 }
 
 mongodb_answers() {
-    # Its greeting; where there is no driver the port has to be enough.
-    "${data:-.}/venv/bin/python" - "$mongodb_port" 2>/dev/null <<'PING' || mongodb_listens
+    # Its greeting; where that takes a certificate, or there is no driver, the port has to be enough.
+    case ${KOMBU_MONGODB_OPTIONS:-} in *--tls*) mongodb_listens; return ;; esac
+    [ -x "${data:-.}/venv/bin/python" ] || { mongodb_listens; return; }
+    "$data/venv/bin/python" - "$mongodb_port" 2>/dev/null <<'GREET'
 import sys
 from pymongo import MongoClient
 
 MongoClient("127.0.0.1", int(sys.argv[1]), serverSelectionTimeoutMS=2000).admin.command("hello")
-PING
+GREET
 }
 
 mongodb_listens() {
-    [ ! -e "$data/venv/bin/python" ] && "${PYTHON:-python3}" -c "import socket; socket.create_connection(('127.0.0.1', $mongodb_port), 2).close()" 2>/dev/null
+    "${PYTHON:-python3}" - "$mongodb_port" 2>/dev/null <<'CONNECT'
+import socket
+import sys
+
+socket.create_connection(("127.0.0.1", int(sys.argv[1])), 2).close()
+CONNECT
 }

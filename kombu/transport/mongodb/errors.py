@@ -97,7 +97,7 @@ def _misconfigured(place: str, error: Exception, text: str) -> KombuError:
         return VersionMismatch(f"{place}: {text}")
     if type(error.__context__).__module__.startswith("dns."):
         return _unreachable(place, text)
-    return InvalidURL(f"{place}: {text}. {KNOWN}")
+    return InvalidURL(f"{place}: {text}. {KNOWN}" if "option" in text else f"{place}: {text}")
 
 
 def _refused(place: str, error: OperationFailure, text: str) -> KombuError:
@@ -151,6 +151,12 @@ def _is_uncertain(error: PyMongoError) -> bool:
 def _text(error: Exception) -> str:
     """What the driver says, without its description of the deployment and the whole answer of the server."""
     text = " ".join(str(error).split())
-    for end in (", Timeout:", ", full error:", ", Topology Description:", " (configured timeouts:"):
+    for end in (
+        " or maybe a camelCase",
+        ", Timeout:",
+        ", full error:",
+        ", Topology Description:",
+        " (configured timeouts:",
+    ):
         text = text.partition(end)[0]
     return text

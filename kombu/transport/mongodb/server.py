@@ -57,7 +57,7 @@ class Server:
     def open(self) -> None:
         """Connect within the time for that, and make sure of the collections."""
         with explaining(self.place):
-            self._client = MongoClient(**self.settings.arguments)
+            self._client = self._new_client()
             try:
                 with pymongo.timeout(self.settings.connect_timeout):
                     self._see_what_it_can(self._client.admin.command("hello"))
@@ -96,6 +96,12 @@ class Server:
                 write_concern=self.write_concern,
                 read_preference=ReadPreference.PRIMARY,
             )
+
+    def _new_client(self) -> MongoClient[Document]:
+        try:
+            return MongoClient(**self.settings.arguments)
+        except (ValueError, TypeError) as exc:  # what the driver says of numbers and types that are wrong
+            raise InvalidURL(f"{self.place}: {exc}") from exc
 
     def _see_what_it_can(self, hello: dict[str, Any]) -> None:
         newest = int(hello.get("maxWireVersion", 0))

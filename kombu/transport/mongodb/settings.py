@@ -22,6 +22,9 @@ PREFIX = "kombu_"
 TIMEOUT = 20.0
 """Seconds for each request, with all that the driver tries again."""
 
+_OF_WHICH = 0.8
+"""The part of the time for connecting that one attempt may take, so that its reason is known when that is over."""
+
 _SHARED = frozenset(each.name for each in fields(Options))
 _OWN = (
     "default_database",
@@ -106,11 +109,11 @@ def _connect_timeout(address: Address) -> float:
 
 def _arguments(address: Address, timeout: float) -> dict[str, Any]:
     """What Kombu's own parameters mean to the driver; those in the URL are behind them."""
-    connecting = round(_connect_timeout(address) * 1000)
+    connecting = _connect_timeout(address) * 1000
     found: dict[str, Any] = {
         "appname": "kombu",
-        "connectTimeoutMS": connecting,
-        "serverSelectionTimeoutMS": connecting,
+        "connectTimeoutMS": round(connecting * _OF_WHICH),
+        "serverSelectionTimeoutMS": round(connecting),
         "timeoutMS": round(timeout * 1000),
         "port": address.port or _whole(address.options, "default_port", DEFAULT_PORT),
     }
@@ -139,22 +142,26 @@ def _url(address: Address) -> tuple[str, str]:
     found = _URL.fullmatch(given if "://" in given else f"mongodb://{given}")
     if found is None:
         raise InvalidURL(f"not a URL of MongoDB: {sanitize_url(given)!r}")
-    hosts, database, query = found["hosts"], found["database"] or "", _for_the_driver(found["query"] or "", address)
+    hosts, database, query = found["hosts"], found["database"] or "", found["query"] or ""
+    if "@" in database or ("@" in query and "@" not in hosts):
+        raise InvalidURL("the URL has an @ behind a / or a ?: write these in user and password as %40, %2F and %3F")
     if not hosts or hosts.endswith("@"):
         hosts += local
-    return f"{found['scheme']}://{hosts}/{database}{query}", unquote(database)
+    return f"{found['scheme']}://{hosts}/{database}{_for_the_driver(query, address)}", unquote(database)
 
 
 def _for_the_driver(query: str, address: Address) -> str:
     """What the connection has taken for itself is in the address's options no more."""
     ours = {*_OWN, *_SHARED}
-    names = [(unquote(part.partition("=")[0]), part) for part in re.split("[&;]", query) if part]
-    kept = "&".join(part for name, part in names if name in address.options and name not in ours)
-    try:
-        split_options(kept, validate=True, warn=False) if kept else None
-    except (PyMongoError, ValueError) as exc:
-        raise InvalidURL(f"{exc}. {KNOWN}") from exc
-    return f"?{kept}" if kept else ""
+    named = [(unquote(part.partition("=")[0]), part) for part in re.split("[&;]", query) if part]
+    kept = [(name, part) for name, part in named if name in address.options and name not in ours]
+    for name, part in kept:
+        try:
+            split_options(part, validate=True, warn=False)
+        except (PyMongoError, ValueError) as exc:
+            reason = str(exc).partition(" or maybe a camelCase")[0].rstrip(".")
+            raise InvalidURL(f"transport option {name!r}: {reason}. {KNOWN}") from exc
+    return f"?{'&'.join(part for _, part in kept)}" if kept else ""
 
 
 def _checked_database(name: str) -> str:
