@@ -29,7 +29,7 @@ class TestAMQP(Resilience):
         self.killed = how == "kill"
 
     def check(self) -> None:
-        """RabbitMQ writes acknowledgements some moments after it took them: one that is killed repeats the last ones."""
+        """RabbitMQ writes acknowledgements a moment after it took them: one that is killed repeats the last ones."""
         if self.killed:
             self.ledger.after_flush.clear()
         super().check()
