@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from tests.instances import End
 from tests.resilience import Resilience
 
 
@@ -19,3 +20,9 @@ class TestBeanstalk(Resilience):
 
     def url(self, port: int) -> str:
         return f"beanstalk://127.0.0.1:{port}/resilience"
+
+    @pytest.mark.parametrize("how", ["fast", "kill"])
+    def test_everybody_goes_on_when_the_server_comes_back(self, how: End) -> None:
+        """The binlog has no reservations: what consumers held comes again as if for the first time."""
+        self.doubles = True  # type: ignore[misc]
+        super().test_everybody_goes_on_when_the_server_comes_back(how)

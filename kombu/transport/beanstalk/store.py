@@ -12,7 +12,6 @@ from functools import partial
 from math import inf
 
 from kombu.exceptions import ConnectionError, PreconditionFailed, PublishUncertain
-from kombu.transport.beanstalk.bell import Bell
 from kombu.transport.beanstalk.document import Revision, TubeDocument
 from kombu.transport.beanstalk.emptying import empty
 from kombu.transport.beanstalk.held import Held, Ledger
@@ -27,6 +26,7 @@ from kombu.transport.beanstalk.jobs import (
     time_to_live,
 )
 from kombu.transport.beanstalk.names import prefix_of, tube_of
+from kombu.transport.beanstalk.polling import Poll
 from kombu.transport.beanstalk.toucher import Toucher
 from kombu.transport.beanstalk.wire import Line, Reply, refused
 from kombu.transport.virtual.document import DocumentTopology, read_topology
@@ -106,6 +106,7 @@ class BeanstalkStore(DocumentTopology[Revision]):
         self._found_all: dict[str, bool] = {}
         self._swept = 0
         self._known: tuple[Revision, Topology] | None = None
+        self._poll = Poll()
         self._toucher = Toucher(self._touch)
 
     @property
@@ -115,13 +116,12 @@ class BeanstalkStore(DocumentTopology[Revision]):
     def open(self) -> None:
         self._line = self._connect()
         self._largest = self._line.greet()
-        self._bell = Bell(self._connect_to_wait)
         self._capabilities = replace(CAPABILITIES, max_body=max(self._largest - OVERHEAD, 0))
         self._document = TubeDocument(self._line, self._prefix, self._largest)
 
     def close(self) -> None:
         self._toucher.stop()
-        self._bell.close()
+        self._poll.stop()
         with self._lock:
             self._line.close()
 
@@ -176,13 +176,11 @@ class BeanstalkStore(DocumentTopology[Revision]):
             return [lease if id(held) in kept else None for lease, held in zip(leases, ours, strict=True)]
 
     def wait(self, queues: Sequence[str], timeout: float) -> None:
-        with self._lock:
-            self._give_back_ended()
-            until = self._held.next_end - time.monotonic()
-        self._bell.wait([self._tube(queue) for queue in queues], min(timeout, max(until, 0.0)))
+        tubes = [self._tube(queue) for queue in queues]
+        self._poll.until(partial(self._any_ready, tubes), timeout)
 
     def wake(self) -> None:
-        self._bell.ring()
+        self._poll.stop()
 
     def counts(self, queues: Sequence[str]) -> dict[str, Counts]:
         with self._lock:
@@ -400,6 +398,12 @@ class BeanstalkStore(DocumentTopology[Revision]):
         for held in ended:
             held.runs_out = -inf
 
+    def _any_ready(self, tubes: Sequence[bytes]) -> bool:
+        with self._lock:
+            self._give_back_ended()
+            replies = self._line.ask([b"stats-tube %b\r\n" % tube for tube in tubes])
+            return any(reply.status == b"OK" and reply.figures()[b"current-jobs-ready"] != b"0" for reply in replies)
+
     def _touch_if_needed(self, held: Iterable[Held]) -> None:
         if any(each.touch_at < inf for each in held):
             self._toucher.wake()
@@ -449,11 +453,6 @@ class BeanstalkStore(DocumentTopology[Revision]):
             if reply.status == b"RESERVED":
                 return self._hold([(queue, id, reply.body)], now, seconds)
         return []
-
-    def _connect_to_wait(self) -> Line:
-        line = self._connect()
-        line.greet()
-        return line
 
 
 def _job(reply: Reply) -> tuple[bytes, int] | None:

@@ -97,20 +97,6 @@ class Line:
             raise
         return replies
 
-    def send(self, command: bytes) -> None:
-        """Without reading the answer, which :meth:`receive` does."""
-        self._check()
-        try:
-            self.socket.sendall(command)
-        except OSError as exc:
-            raise self._lost(exc) from exc
-
-    def receive(self) -> Reply:
-        try:
-            return self._read()
-        except (OSError, ValueError) as exc:
-            raise self._lost(exc) from exc
-
     def close(self) -> None:
         self.broken = True
         with suppress(OSError):  # of a socket that is closed already, or of a reader that timed out
