@@ -142,6 +142,7 @@ class Channel:
         nowait: bool = False,
     ) -> QueueDeclared:
         made = _arguments("queue", queue, arguments)
+        passive = passive or queue.startswith(_GIVEN)
         if not passive:
             check_queue(self.connection.transport, queue, exclusive, durable, made)
         name = wire_name(queue)
@@ -565,6 +566,9 @@ class Channel:
 
 _MOST_OWED = 64
 """Acknowledgements that are sent together at most."""
+
+_GIVEN = "amq.gen-"
+"""Names that the broker has given begin with it. It lets nobody declare one, but one may look for its queue."""
 
 _REPLY_TO = "amq.rabbitmq.reply-to"
 """RabbitMQ's direct reply-to is consumed without acknowledgements only (https://www.rabbitmq.com/docs/direct-reply-to)."""

@@ -56,6 +56,7 @@ class PikaConnection:
         self._arrived: deque[Arrival] = deque()
         self._stirred = Event()
         self._interrupted = False
+        self._silences = 0
         self._farewell: Callable[[], object] | None = None
         self._lock = Lock()
 
@@ -225,6 +226,7 @@ class PikaConnection:
             self._asking = Line(self._wire)
             self.outgoing = Outgoing(self, self._wire)
             self._connected = True
+            self._watch(-1, time.monotonic())
             answer.give(None)
 
         def failed(error: BaseException) -> None:
@@ -240,6 +242,23 @@ class PikaConnection:
     def _give_up_dialing(self) -> None:
         if hasattr(self, "_services"):
             self._services.cut()
+
+    def _watch(self, frames: int, looked: float) -> None:
+        """The broker sends heartbeats: when nothing came for two intervals it is gone. pika takes some seconds longer.
+
+        An event loop that stood still has heard nothing either.
+        """
+        if not self._connected:
+            return
+        pause, now, heard = float(self._wire.params.heartbeat), time.monotonic(), self._wire.frames_received
+        if heard == frames and pause * 1.5 > now - looked:
+            self._silences += 1
+        else:
+            self._silences = 0
+        if self._silences >= 2:
+            self.cut(ConnectionError(f"{self.place} has said nothing for {2 * pause:g} s, not even a heartbeat"))
+        elif pause:
+            self.home.loop.call_later(pause, self._watch, heard, now)
 
     def _on_closed(self, error: BaseException) -> None:
         """The last that is heard of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -98,14 +99,33 @@ def refusal(error: BaseException, address: Address) -> KombuError:
         code, text = int(root.reply_code), str(root.reply_text)
     elif found := _CLOSED_BY_BROKER.search(str(root)):
         code, text = int(found["code"]), found["text"]
-    elif isinstance(root, drivers.AuthenticationError):
-        code, text = 403, _said(root)
-    elif isinstance(root, (drivers.ProbableAuthenticationError, drivers.ProbableAccessDeniedError)):
-        return OperationalError(f"{place} hung up without a word while user {address.userid or 'guest'!r} logged in")
     else:
-        return OperationalError(f"{place}: {_said(root)}")
+        return OperationalError(f"{place}{_why_not(root, address)}")
     user = address.userid or "guest"
     return refused_entry(code, text, user=user, virtual_host=virtual_host_of(address), address=place)
+
+
+def _why_not(root: BaseException, address: Address) -> str:
+    """What to do about an attempt of which the broker has said nothing."""
+    user = address.userid or "guest"
+    if isinstance(root, ssl.SSLCertVerificationError):
+        name = address.ssl.get("server_hostname") if isinstance(address.ssl, Mapping) else None
+        return (
+            f": the certificate cannot be trusted for {name or address.hostname!r}: {root.verify_message}. Give the"
+            " authority that signed it (ssl ca_certs) or the name it is for (ssl server_hostname)"
+        )
+    if isinstance(root, drivers.AuthenticationError):
+        return f" takes no login_method {address.login_method or 'PLAIN'} of ours"
+    if isinstance(root, (drivers.ProbableAuthenticationError, drivers.ProbableAccessDeniedError)):
+        return f" hung up without a word while user {user!r} logged in"
+    if address.ssl and isinstance(root, (OSError, drivers.AMQPConnectionError)):
+        return (
+            f": no TLS: {_said(root)}. Is that the port for TLS (RabbitMQ: {TLS_PORT}), and is a client certificate"
+            " asked for (ssl certfile, keyfile)?"
+        )
+    if isinstance(root, drivers.AMQPConnectionError):
+        return f": {_said(root)}. Is that the broker's port for AMQP, and does it want TLS (ssl=True)?"
+    return f": {_said(root)}"
 
 
 def lost(error: BaseException) -> ConnectionError:

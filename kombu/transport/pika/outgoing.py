@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kombu.exceptions import KombuError, MessageReturned, NotFound, OperationalError, PublishUncertain
+from kombu.exceptions import KombuError, MessageReturned, NotFound, OperationalError
 from kombu.transport.asynchronous import WouldWait
 from kombu.transport.base import Publication
 from kombu.transport.native import delay
@@ -62,7 +62,7 @@ class Outgoing:
         limit = self._options.confirm_timeout if timeout is None else timeout
         if not answer.wait(limit):
             parcel.withdrawn = True
-            raise self._too_late(limit, timeout is None)
+            raise self._too_late(parcel, limit)
         answer.take()
 
     def publish_soon(self, publications: Sequence[Publication]) -> asyncio.Future[None]:
@@ -83,7 +83,7 @@ class Outgoing:
 
         def expire() -> None:
             parcel.withdrawn = True
-            done(self._too_late(limit, ours=True))
+            done(self._too_late(parcel, limit))
 
         limit = self._options.confirm_timeout
         timer = self._connection.home.loop.call_later(limit, expire)
@@ -124,29 +124,43 @@ class Outgoing:
             return
         asks = self._asks_before(parcel, late)
         if not asks:
-            self._publishing.publish(parcel, done)
+            self._send(parcel, done)
             return
 
         def asked(_: Any, error: Exception | None) -> None:
             if error is None:
-                self._publishing.publish(parcel, partial(self._sent_late, parcel, late, done) if late else done)
+                self._send(parcel, partial(self._sent_late, parcel, late, done) if late else done)
             elif isinstance(error, KombuError):
                 self._not_ready(parcel, late, error, done)
 
         self._connection.ask_in_turn(asks, asked)
+
+    def _send(self, parcel: Parcel, done: Done) -> None:
+        def sent(error: KombuError | None) -> None:
+            if isinstance(error, NotFound):
+                self._exchanges.clear()
+            done(error)
+
+        self._publishing.publish(parcel, sent)
 
     def _asks_before(self, parcel: Parcel, late: Sequence[Publication]) -> list[Ask]:
         """An exchange that does not exist ends the channel, and what else is on its way there would be uncertain."""
         asks: list[Ask] = []
         if late:
             asks += map(_step, self._steps(late))
-        if len(parcel.publications) > 1 or self._publishing.busy:
-            unknown = {publication.exchange for publication in parcel.publications} - self._exchanges
-            asks += [self._look_for(each) for each in sorted(unknown) if each and not each.startswith(delay.PREFIX)]
+        known = self._exchanges
+        for publication in parcel.publications:
+            exchange = publication.exchange
+            if exchange and exchange not in known and not exchange.startswith(delay.PREFIX):
+                asks.append(self._look_for(exchange))
         return asks
 
     def _look_for(self, exchange: str) -> Ask:
         def ask(channel: Any, answered: Callable[[Any], None]) -> None:
+            if exchange in self._exchanges:
+                answered(None)
+                return
+
             def found(frame: Any) -> None:
                 self._exchanges.add(exchange)
                 answered(frame)
@@ -176,6 +190,8 @@ class Outgoing:
     def _sent_late(self, parcel: Parcel, late: Sequence[Publication], done: Done, error: KombuError | None) -> None:
         """What came back from the stairs met one that somebody removed: they are built anew, once."""
         places = error.not_stored if isinstance(error, MessageReturned) else None
+        if isinstance(error, NotFound) and len(parcel.publications) == 1:
+            places = (0,)
         if not places or not all(parcel.publications[each] in late for each in places):
             done(error)
             return
@@ -185,19 +201,20 @@ class Outgoing:
 
         def asked(_: Any, failed: Exception | None) -> None:
             if failed is None:
-                self._publishing.publish(again, done)
+                self._send(again, done)
             elif isinstance(failed, KombuError):
                 done(failed)
 
         self._connection.ask_in_turn(map(_step, self._steps(missing)), asked)
 
-    def _too_late(self, limit: float, ours: bool) -> Exception:
+    def _too_late(self, parcel: Parcel, limit: float) -> Exception:
         """Nobody waits for the confirm any more."""
         reason = self.blocked
-        why = f"no confirm within {limit:g} s" + (f": {blocked(reason)}" if reason is not None else "")
-        if not ours:
-            return TimeoutError(f"{why}; published or not")
-        return OperationalError(why) if reason is not None else PublishUncertain(f"{why}: stored or not")
+        why = f"no confirm within {limit:g} s" if reason is None else blocked(reason)
+        if not parcel.sent and self._connection.connected:
+            return OperationalError(f"nothing was published within {limit:g} s: {why}")
+        count = len(parcel.publications)
+        return TimeoutError(f"{'the message' if count == 1 else f'{count} messages'} may be stored or not: {why}")
 
     def _on_blocked(self, _: Any, frame: Any) -> None:
         self.blocked = str(frame.method.reason)

@@ -29,6 +29,7 @@ class Parcel:
     publications: Sequence[Publication]
     properties: Sequence[Properties]
     withdrawn: bool = False
+    sent: bool = False
 
 
 def packed(publications: Sequence[Publication], frame_max: int) -> Parcel:
@@ -50,11 +51,6 @@ class Publishing:
         self._line = Line(wire, self._prepare if confirm else self._listen, self._lost)
         self._confirms = Confirms()
         self._waiting: dict[Ticket, Done] = {}
-
-    @property
-    def busy(self) -> bool:
-        """Whether something is on its way, which an error of another would leave in doubt."""
-        return bool(self._waiting) or not self._line.quiet
 
     def publish(self, parcel: Parcel, done: Done) -> None:
         """Send it, once the channel is open."""
@@ -81,6 +77,7 @@ class Publishing:
     def _send(self, channel: PikaChannel, parcel: Parcel, done: Done) -> None:
         if parcel.withdrawn:
             return
+        parcel.sent = True
         if self._confirm:
             self._waiting[self._confirms.sent(parcel.publications)] = done
         publish = channel.basic_publish
