@@ -243,6 +243,7 @@ def test_a_consumer_goes_on_when_the_broker_has_ended_its_channel(
 
 def _offend(channel: Channel) -> None:
     assert channel._line is not None
+    assert channel._line.channel is not None
     channel._line.channel.basic_ack(4711)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -233,7 +233,7 @@ def test_what_a_publish_needs_is_declared_first(name: str, connection: Connectio
 def test_a_refused_declaration_is_the_error_of_its_caller_only(
     name: str, orders_queue: None, connection: Connection
 ) -> None:
-    async def scene() -> list[BaseException | None]:
+    async def scene() -> Sequence[BaseException | None]:
         async with to(name) as link:
             producer = link.Producer(routing_key="orders")
             other = aio.Queue("orders", max_priority=3)
