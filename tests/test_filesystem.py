@@ -268,6 +268,10 @@ class TestPowerFailure:
         put(store, "a")
         put(store, "later", delay=3600)
         (path / "queues" / ORDERS / "lock").write_bytes(record)
+        assert store.purge("nobody") == 0
+        with store.line(ORDERS):
+            pass  # to have looked is enough
+        assert state.look_at_state(str(path / "queues" / ORDERS / "lock")) is not None
         put(store, "b")
         assert bodies(take(store)) == ["a", "b"]
         assert store.counts([ORDERS])[ORDERS].delayed == 1

@@ -26,8 +26,9 @@ class Line:
         self.now = now
         self.sync = sync
         self._file = file
-        self._state = read_state(file) or self._found_out()
-        self._saved = replace(self._state)
+        known = read_state(file)
+        self._state = known or self._found_out()
+        self._saved = None if known is None else replace(known)
 
     def save(self) -> None:
         """Write the state, if it is another by now."""

@@ -155,7 +155,7 @@ class Spool(DocumentTopology[int], ABC):
     def take_in(self, line: Line) -> None:
         """Batches that were committed to by somebody who died: while we have the lock nobody else can be at it."""
         queue = os.path.basename(line.folders.path)
-        for batch in os.listdir(f"{self.path}/commits"):
+        for batch in listed(f"{self.path}/commits"):
             folder = f"{self.path}/commits/{batch}/{queue}"
             if os.path.isdir(folder):
                 line.found(folder)
