@@ -7,19 +7,23 @@ from django.core.exceptions import AppRegistryNotReady, ImproperlyConfigured
 
 from kombu.exceptions import InvalidURL, OperationalError
 from kombu.sql import SQLStore
+from kombu.sql.patience import read_answer_timeout
 from kombu.transport.virtual import Transport as VirtualTransport
-from kombu.transport.virtual import VirtualConnection
-from kombu.transport.virtual.store import Store
+from kombu.transport.virtual import VirtualConnection, read_options
 from kombu_django.conf import DEFAULT_ALIAS
 
 
 class Transport(VirtualTransport):
-    """Queues in a database of ``settings.DATABASES``, which the URL's host names; ``default`` without one."""
+    """Queues in a database of ``settings.DATABASES``, which the URL's host names; ``default`` without one.
+
+    The transport option ``answer_timeout`` is how many seconds the server may say nothing, 30, before a connection to
+    it counts as lost; the others are those of every store.
+    """
 
     driver_type = "sql"
     driver_name = "django"
 
-    def make_store(self) -> Store:
+    def make_store(self) -> SQLStore:
         from django.apps import apps
         from django.db import connections
 
@@ -40,8 +44,13 @@ class Transport(VirtualTransport):
         return DjangoStore(alias)
 
     def establish_connection(self) -> VirtualConnection:
-        connection = super().establish_connection()
-        if isinstance(connection.store, SQLStore) and connection.store.in_transaction:
+        options = dict(self.address.options)
+        store = self.make_store()
+        store.database.answer_timeout = read_answer_timeout(options)
+        options.pop("answer_timeout", None)
+        connection = VirtualConnection(store, read_options(options))
+        connection.open()
+        if store.in_transaction:
             connection.ledger.settle_delay = 0.0  # as in a test case: another thread does not see what is taken here
         return connection
 

@@ -23,10 +23,12 @@ from kombu.sql.dialect import PREFIX
 from kombu.sql.errors import explained
 from kombu.sql.listening import LISTEN, NOTIFY, UNLISTEN, Announcer, Listener
 from kombu.sql.liveness import is_dead
+from kombu.sql.patience import Watch
 from kombu.sql.pooler import is_behind_pooler
 from kombu.sql.statements import Statements, statements
 from kombu.sql.waiting import POLL, DataVersion, Waiter
 from kombu_sqlalchemy import forking
+from kombu_sqlalchemy.engines import dialling
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +118,10 @@ class AnyDatabase(Database):
             found.uncertain = False  # nothing was asked of the database yet
         return found
 
+    @property
+    def driver(self) -> Any:
+        return None if self._dialect.one_writer else _driver(self.connection)
+
 
 class EngineDatabase(AnyDatabase):
     """Connections of the store's own, each in autocommit; as many are open as threads use it at the same time."""
@@ -143,6 +149,10 @@ class EngineDatabase(AnyDatabase):
         assert self._here.link is not None, "outside a session"  # noqa: S101
         return self._here.link
 
+    @property
+    def driver(self) -> Any:
+        return None if self._dialect.one_writer else self._link.driver
+
     def fetch(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
         if self._is_watched:
             return super().fetch(statement, parameters)
@@ -169,7 +179,7 @@ class EngineDatabase(AnyDatabase):
         self._open = False
         while self._idle:
             link = self._idle.pop()
-            with self._translated(link.connection):
+            with self._translated(link.connection), self._patiently(link.driver):
                 self._stop_listening(link.driver)
                 link.connection.close()
 
@@ -265,7 +275,13 @@ class EngineDatabase(AnyDatabase):
     def _connect(self) -> _Link:
         if self._dialect.one_writer:
             forking.check(self.engine.url.database)
-        connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        with dialling(self.answer_timeout):
+            connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        with self._patiently(_driver(connection)):
+            return self._link_by(connection)
+
+    def _link_by(self, connection: Connection) -> _Link:
+        """Made ready for statements."""
         driver = _driver(connection)
         prepares = getattr(driver, "prepare_threshold", None) is not None
         if self.engine.dialect.driver == "psycopg" and is_behind_pooler(driver):
@@ -330,8 +346,12 @@ class EngineDatabase(AnyDatabase):
             self._announcer.announce(queues)
 
     def _notify(self, queues: list[str]) -> None:
-        with self.session(), self._translated(self.connection):
+        with self.session(), self._translated(self.connection), self._patiently(self.driver):
             self.fetch(NOTIFY, [queues])
+
+    def _patiently(self, driver: Any) -> Watch:
+        """What is waited for at this connection outside the store's operations."""
+        return Watch(None if self._dialect.one_writer else driver, self.answer_timeout)
 
     @property
     def _driver(self) -> Any:

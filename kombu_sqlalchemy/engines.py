@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
@@ -13,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from kombu.exceptions import InvalidURL, MissingDriver
+from kombu.sql.patience import Watch
 from kombu.utils.url import sanitize_url
 
 _SQLITE_TIMEOUT = 20.0
@@ -36,6 +40,8 @@ def make_engine(url: str, timeout: float, options: Mapping[str, Any]) -> Engine:
         raise InvalidURL(f"{sanitize_url(url)}: {exc}") from exc
     if parsed.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _write_ahead)
+    else:
+        event.listen(engine, "do_connect", partial(_dial, timeout=timeout))
     return engine
 
 
@@ -73,6 +79,43 @@ def _connect_args(url: URL, timeout: float) -> dict[str, Any]:
             return {"connect_timeout": max(round(timeout), 1), "charset": "utf8mb4"}
         case _:
             return {}
+
+
+@contextmanager
+def dialling(limit: float) -> Iterator[None]:
+    """A connection that is made in the block is given up when the server says nothing for ``limit`` seconds, before
+    SQLAlchemy has learnt what it wants to know of it."""
+    made: list[Any] = []
+    _dials.made = made
+    try:
+        with Watch(lambda: made[-1] if made else None, limit):
+            yield
+    finally:
+        _dials.made = []
+
+
+class _Dials(threading.local):
+    """What this thread has connected and is still making ready."""
+
+    made: list[Any]
+
+    def __init__(self) -> None:
+        self.made = []
+
+
+_dials = _Dials()
+
+
+def _dial(dialect: Any, _: object, args: Sequence[Any], options: dict[str, Any], timeout: float) -> Any:
+    """PyMySQL's own limit ends when the server has taken the call, and it need not say a word then."""
+    if dialect.driver == "pymysql":
+        driver = dialect.connect(*args, **{**options, "defer_connect": True})
+        with Watch(driver, timeout):
+            driver.connect()
+    else:
+        driver = dialect.connect(*args, **options)
+    _dials.made.append(driver)
+    return driver
 
 
 def _write_ahead(connection: sqlite3.Connection, _: object) -> None:

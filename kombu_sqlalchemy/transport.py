@@ -11,13 +11,13 @@ from sqlalchemy import Connection, Engine
 
 from kombu.exceptions import InvalidURL
 from kombu.sql.dialect import PREFIX
+from kombu.sql.patience import read_answer_timeout
 from kombu.transport.virtual import Options, VirtualConnection, read_options
 from kombu.transport.virtual import Transport as VirtualTransport
-from kombu.transport.virtual.store import Store
 from kombu_sqlalchemy.engines import make_engine
 from kombu_sqlalchemy.store import ConnectionStore, SQLAlchemyStore
 
-_OWN = ("engine", "connection", "engine_options", "table_prefix", "create_tables")
+_OWN = ("engine", "connection", "engine_options", "table_prefix", "create_tables", "answer_timeout")
 _SHARED = frozenset(field.name for field in fields(Options))
 
 
@@ -35,12 +35,14 @@ class Transport(VirtualTransport):
         The beginning of the tables' names, ``kombu_``; a schema stands before it with a dot.
     ``create_tables``
         Make the tables that are missing. Without it that is done on SQLite only.
+    ``answer_timeout``
+        Seconds that the server may say nothing, 30, before a connection to it counts as lost.
     """
 
     driver_type = "sql"
     driver_name = "sqlalchemy"
 
-    def make_store(self) -> Store:
+    def make_store(self) -> SQLAlchemyStore:
         options = self.address.options
         prefix = self._prefix()
         connection, engine = options.get("connection"), options.get("engine")
@@ -60,8 +62,10 @@ class Transport(VirtualTransport):
         if unknown := sorted(rest.keys() - _SHARED):
             known = ", ".join([*_OWN, *sorted(_SHARED)])
             raise InvalidURL(f"unknown transport option {unknown[0]!r}: known are {known}")
-        connection = VirtualConnection(self.make_store(), read_options(rest))
-        if isinstance(connection.store, ConnectionStore):
+        store = self.make_store()
+        store.database.answer_timeout = read_answer_timeout(self.address.options)
+        connection = VirtualConnection(store, read_options(rest))
+        if isinstance(store, ConnectionStore):
             connection.ledger.settle_delay = 0.0  # the caller may commit right after an acknowledgement
         connection.open()
         return connection

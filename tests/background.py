@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -35,7 +37,7 @@ def running(work: Callable[[], object], stop: Callable[[], object], errors: Erro
         stop()
         thread.join(LONG)
         if thread.is_alive():
-            errors.append(AssertionError("a thread hangs"))
+            errors.append(AssertionError(f"a thread hangs:\n{_where(thread)}"))
 
 
 def eventually(look: Callable[[], object], errors: Errors | None = None, patience: float = LONG) -> None:
@@ -46,3 +48,9 @@ def eventually(look: Callable[[], object], errors: Errors | None = None, patienc
             raise errors[0]
         assert time.monotonic() < deadline, f"nothing came of it in {patience} s"
         time.sleep(0.01)
+
+
+def _where(thread: threading.Thread) -> str:
+    """What it is at."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return "".join(traceback.format_stack(frame)) if frame else "it has just ended"

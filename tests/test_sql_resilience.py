@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from sqlalchemy import create_engine
 
@@ -12,6 +14,10 @@ DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mysql+pymysql"}
 
 
 class OnDatabase(Resilience):
+    @property
+    def options(self) -> Mapping[str, object]:
+        return {"lease": self.lease, "answer_timeout": self.silence}
+
     @classmethod
     def prepare(cls, port: int) -> None:
         engine = create_engine(cls.engine_url(port))

@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ConnectionError, OperationalError
 from kombu.sql.dialect import Dialect
+from kombu.sql.patience import ANSWER_TIMEOUT, Watch
 from kombu.sql.waiting import Waiter
 
 Row = tuple[Any, ...]
@@ -20,6 +21,7 @@ T = TypeVar("T")
 
 _ATTEMPTS = 10
 _LONGEST_PAUSE = 0.2
+_LONG = 60.0
 
 
 class Conflict(OperationalError):
@@ -36,6 +38,15 @@ class Database(ABC):
 
     name: str
     """As people know it; without a password."""
+
+    answer_timeout: float = ANSWER_TIMEOUT
+    """Seconds that the server may take for an operation before its connection counts as lost: see
+    :mod:`kombu.sql.patience`."""
+
+    @property
+    def driver(self) -> Any:
+        """The driver's own connection, inside :meth:`session`; None where nobody has to be waited for."""
+        return None
 
     @property
     @abstractmethod
@@ -114,8 +125,15 @@ S = TypeVar("S", bound=Stored)
 
 def operation(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
     """A method of a store, in a session of its own; repeated where the database gave it up because of another
-    transaction, unless it is part of the caller's: that is the caller's to repeat. One does not call another."""
+    transaction, unless it is part of the caller's: that is the caller's to repeat. One does not call another.
+
+    Raises :class:`~kombu.exceptions.ConnectionError` where the server says nothing for ``answer_timeout`` seconds."""
     return _repeated(method, visiting=False)
+
+
+def long_operation(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """An :func:`operation` with as many messages as there are: the server may take longer for it."""
+    return _repeated(method, visiting=False, times=_LONG)
 
 
 def visit(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
@@ -123,19 +141,28 @@ def visit(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P],
     return _repeated(method, visiting=True)
 
 
-def _repeated(method: Callable[Concatenate[S, P], T], visiting: bool) -> Callable[Concatenate[S, P], T]:
+def _repeated(
+    method: Callable[Concatenate[S, P], T], visiting: bool, times: float = 1.0
+) -> Callable[Concatenate[S, P], T]:
     @wraps(method)
     def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         database = self.database
         attempt = 0
         while True:
+            watch: Watch | None = None
             try:
-                with database.session(visiting):
+                with database.session(visiting), Watch(database.driver, database.answer_timeout * times) as watch:
                     return method(self, *args, **kwargs)
             except Conflict:
                 attempt += 1
                 if attempt == _ATTEMPTS or database.in_callers_transaction:
                     raise
+            except ConnectionError as exc:
+                if watch is None or not watch.over:
+                    raise
+                silent = ConnectionError(f"{database.name}: no answer within {watch.limit:g} seconds")
+                silent.uncertain = exc.uncertain
+                raise silent from exc
             time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.002 * 2**attempt)))  # noqa: S311
 
     return call

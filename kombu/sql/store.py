@@ -10,7 +10,7 @@ from typing import Any
 from kombu.exceptions import ConnectionError, PublishUncertain
 from kombu.sql import messages_sql, queues_sql, waiting
 from kombu.sql.claims import Claims, claims
-from kombu.sql.database import Database, Row, operation, visit
+from kombu.sql.database import Database, Row, long_operation, operation, visit
 from kombu.sql.floors import NO_FLOORS, KnownFloors
 from kombu.sql.limits import SQLLimits
 from kombu.sql.rows import delivery, micro, turn
@@ -119,6 +119,7 @@ class SQLStore(SQLLimits):
     @operation
     def wait(self, queues: Sequence[str], timeout: float) -> None:
         waiter = self._waiter or waiting.Waiter(waiting.POLL)
+        timeout = min(timeout, self.database.answer_timeout / 2)
         waiting.wait(waiter, queues, lambda: self._due_in(self._levels(queues)), timeout)
 
     def wake(self) -> None:
@@ -153,7 +154,7 @@ class SQLStore(SQLLimits):
         """The queues that are."""
         return [row[0] for row in self._fetch(queues_sql.paused(self.database.dialect))]
 
-    @operation
+    @long_operation
     def purge(self, queue: str) -> int:
         return self._run(messages_sql.purge(self.database.dialect), [queue])
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from kombu.sql import messages_sql, queues_sql, topology_sql
-from kombu.sql.database import Database, operation
+from kombu.sql.database import Database, long_operation, operation
 from kombu.sql.rows import QueueRow, binding_spec, digest, exchange_spec, micro, queue_row, queue_spec
 from kombu.transport.virtual.store import QueueSpec
 from kombu.transport.virtual.topology import DEFAULT_EXCHANGE, BindingSpec, ExchangeSpec, Topology
@@ -92,7 +92,7 @@ class SQLTopology:
         ]
         self._add(topology_sql.has_queue(d), queue.name, lambda: self._run(queues_sql.insert(d), values))
 
-    @operation
+    @long_operation
     def delete(self, queue: str) -> int:
         if not self._fetch(topology_sql.has_queue(self.database.dialect), [queue]):
             return 0

@@ -18,6 +18,7 @@ from kombu.sql import MARIADB, MYSQL, POSTGRESQL, SQLITE, Database, Dialect
 from kombu.sql.database import Row
 from kombu.sql.listening import LISTEN, NOTIFY, UNLISTEN, Announcer, Listener
 from kombu.sql.liveness import is_dead
+from kombu.sql.patience import Watch
 from kombu.sql.pooler import is_behind_pooler
 from kombu.sql.statements import Statements, statements
 from kombu.sql.waiting import POLL, DataVersion, Waiter
@@ -59,6 +60,11 @@ class DjangoDatabase(Database):
     def connection(self) -> BaseDatabaseWrapper:
         """This thread's; looked up once for a session, since that takes a while."""
         return self._here.connection or connections[self.alias]
+
+    @property
+    def driver(self) -> Any:
+        connection = self.connection
+        return None if connection.vendor == "sqlite" else connection.connection
 
     def open(self) -> None:
         dialect(self.connection, connect=False)
@@ -154,7 +160,7 @@ class DjangoDatabase(Database):
         transaction.on_commit(lambda: self._announcer.announce(queues), using=self.alias)
 
     def _notify(self, queues: list[str]) -> None:
-        with self.session(), self._translated():
+        with self.session(), self._translated(), self._patiently():
             self.fetch(NOTIFY, [queues])
 
     @contextmanager
@@ -176,8 +182,14 @@ class DjangoDatabase(Database):
         connection = self.connection
         if connection.connection is not None and not connection.in_atomic_block and is_dead(connection.connection):
             connection.close()
-        with translated(self.alias, before=True):
-            connection.ensure_connection()
+        if connection.connection is None:
+            with translated(self.alias, before=True), self._patiently():
+                connection.ensure_connection()
+
+    def _patiently(self) -> Watch:
+        """What is waited for at this thread's connection outside the store's operations."""
+        connection = self.connection
+        return Watch(None if connection.vendor == "sqlite" else lambda: connection.connection, self.answer_timeout)
 
     def _sqlite(self) -> Any:
         self.connection.ensure_connection()
@@ -203,7 +215,7 @@ class DjangoDatabase(Database):
         listeners.discard(self)
         if not listeners:
             try:
-                with translated(self.alias):
+                with translated(self.alias), self._patiently():
                     _unlisten(connection)
             except KombuError as exc:
                 logger.debug("%s: a lost connection listens no more: %s", self.name, exc)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kombu import Connection, Producer, Queue
+from kombu import Connection, Message, Producer, Queue
 from tests.background import LONG
 from tests.proxy import Proxy
 from tests.resilience.case import ResilienceCase
@@ -51,21 +51,23 @@ class Deadlines(ResilienceCase):
         self.ledger.uncertain.add("late")
         self.publish(queue.name, before)
         connection = self.connect_through(proxy)
-        with connection.Consumer(queue, on_message=self.ledger.deliver):
-            connection.drain_events(timeout=LONG)
-        with connection.Consumer(queue, on_message=lambda message: message.ack()):
-            connection.drain_events(timeout=LONG)
-            _producer(connection, queue)
-            proxy.fall_silent()
-            self.ends_in_time(lambda: call(connection, queue))
-            proxy.fall_silent(False)
-            connection.collect()
+        consumer = connection.Consumer(queue, on_message=self._acknowledge)
+        consumer.consume()
+        connection.drain_events(timeout=LONG)
+        proxy.fall_silent()
+        self.ends_in_time(lambda: call(connection, queue))
+        proxy.fall_silent(False)
+        connection.collect()
         self.ends_in_time(
             lambda: _producer(connection, queue).publish(after, retry=True, retry_policy=AT_ONCE, timeout=LONG)
         )
         self.ledger.confirmed.add(after)
         with self.consuming(self.direct, queue.name):
             self.check()
+
+    def _acknowledge(self, message: Message) -> None:
+        self.ledger.deliver(message)
+        message.ack()
 
     def connect_through(self, proxy: Proxy) -> Connection:
         connection = Connection(self.through(proxy), transport_options=self.options)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 
-from kombu.exceptions import NotFound, OperationalError, ResourceLocked
+from kombu.exceptions import ConnectionError, NotFound, OperationalError, ResourceLocked
 from kombu.transport.base import Publication, QueueStatistics
 from kombu.transport.virtual.attending import Attendance
 from kombu.transport.virtual.channel import Channel
@@ -104,10 +104,11 @@ class VirtualConnection:
         """A store has no heartbeats: leases are renewed instead."""
 
     def close(self) -> None:
-        """Give back what is held, write what is owed, close the store."""
+        """Give back what is held, write what is owed, close the store. Where that is away nothing is tried twice."""
         if not self.connected:
             return
         self.connected = False
+        self.ledger.ending = True
         with ExitStack() as stack:
             stack.callback(self.store.close)
             stack.callback(self.ledger.close)
@@ -152,12 +153,16 @@ class VirtualConnection:
 
     def leave(self, users: Sequence[User]) -> None:
         """These are gone: so may be their queues, and what only those were bound to."""
-        if not users:
+        if not users or self.ledger.given_up:
             return
-        self.attendance.leave(users)
-        topology = self.current_topology()
-        if any(topology.queues[user.queue].temporary for user in users if user.queue in topology.queues):
-            self.refresh()
+        try:
+            self.attendance.leave(users)
+            topology = self.current_topology()
+            if any(topology.queues[user.queue].temporary for user in users if user.queue in topology.queues):
+                self.refresh()
+        except ConnectionError:
+            self.ledger.away()
+            raise
 
     def consumers(self, queue: str) -> int:
         """How many the queue has: of all connections, where the store knows."""

@@ -17,7 +17,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TypeVar
 
-from kombu.exceptions import KombuError
+from kombu.exceptions import ConnectionError, KombuError
 from kombu.transport.virtual.attending import Attendance
 from kombu.transport.virtual.store import (
     Delivery,
@@ -58,6 +58,9 @@ class Ledger:
         self.lease = lease
         self.settle_delay = settle_delay
         self.held: set[Lease] = set()
+        self.ending = False
+        """The connection is being closed: what is owed is tried once, and not again where the store is away."""
+        self.given_up = False
         self._owed: deque[Outcome] = deque()
         self._owed_since = 0.0
         self._state = threading.Lock()
@@ -98,12 +101,17 @@ class Ledger:
     def flush(self) -> None:
         """Write all that is owed. What the store does not take stays owed, and its error is raised."""
         with self._writing:
+            if self.given_up:
+                return
             owed = [self._owed.popleft() for _ in range(len(self._owed))]
             written = 0
             try:
                 for batch in _writable(owed, self.store.capabilities.max_batch):
                     self._write(batch)
                     written += len(batch)
+            except ConnectionError:
+                self.away()
+                raise
             finally:
                 if written < len(owed):
                     self._owed.extendleft(reversed(owed[written:]))
@@ -126,6 +134,11 @@ class Ledger:
     @property
     def holding(self) -> bool:
         return bool(self.held) or self.attendance.present
+
+    def away(self) -> None:
+        """The store is. While the connection ends that is found out once: each time may take as long as the store is
+        waited for."""
+        self.given_up = self.ending
 
     def close(self) -> None:
         """End the keeper and write what is owed."""
@@ -189,8 +202,9 @@ class _Keeper:
                     self._wake.wait(self._pause())
                 if self._stopped:
                     return
-            self._attempt(self._write_overdue)
-            self._attempt(self._renew_due)
+            for work in (self._write_overdue, self._renew_due):
+                if not self._stopped:
+                    self._attempt(work)
 
     def _pause(self) -> float | None:
         # Each mark is taken back before the ledger is looked at: who adds to it in between sees that and wakes us.

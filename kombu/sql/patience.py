@@ -1,0 +1,132 @@
+"""A limit to how long a server may say nothing, for drivers that have none: who waits too long is disconnected.
+
+Where a firewall has forgotten a connection, or a server hangs, nobody says that it is lost, and a driver would wait for
+its answer for ever. Here one thread of the process looks after everybody who waits, and shuts the socket under whoever
+has waited too long: the driver then finds that the server has hung up.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from math import inf
+from os import dup
+from typing import Any
+
+from kombu.exceptions import InvalidURL
+from kombu.sql.liveness import socket_of
+from kombu.utils.compat import register_after_fork
+
+_STEPS = 10
+"""How many times within the shortest limit it is looked who waits: what a limit may be exceeded by."""
+
+
+ANSWER_TIMEOUT = 30.0
+"""Seconds, unless the transport option ``answer_timeout`` says otherwise."""
+
+
+def read_answer_timeout(options: Mapping[str, object]) -> float:
+    """Of a transport's options; raises :class:`InvalidURL` for what is no number of seconds."""
+    given = options.get("answer_timeout", ANSWER_TIMEOUT)
+    with suppress(ValueError):
+        if 0 < (seconds := float(str(given))) < inf:
+            return seconds
+    raise InvalidURL(f"transport option answer_timeout={given!r} must be a number of seconds above 0")
+
+
+class Watch:
+    """To be used in a ``with`` block that waits for answers at ``driver``, None for nothing, for ``limit`` seconds.
+
+    ``driver`` may be a function that answers it, or None as long as there is none. ``over``: the block has waited
+    longer, and is disconnected.
+    """
+
+    __slots__ = ("_dog", "driver", "limit", "over", "until")
+
+    def __init__(self, driver: Any, limit: float, dog: Watchdog | None = None) -> None:
+        self.driver = driver
+        self.limit = limit
+        self.until = inf
+        self.over = False
+        self._dog = dog or WATCHDOG
+
+    def __enter__(self) -> Watch:
+        if self.driver is not None:
+            self.until = time.monotonic() + self.limit
+            self._dog.add(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.driver is not None:
+            self._dog.remove(self)
+
+    def disconnect(self) -> None:
+        self.over = True
+        driver = self.driver() if callable(self.driver) else self.driver
+        number = socket_of(driver)
+        if number is None or number < 0:
+            return
+        with suppress(OSError), socket.socket(fileno=dup(number)) as shared:  # it may have ended at this moment
+            shared.shutdown(socket.SHUT_RDWR)
+
+
+class Watchdog:
+    """The thread, which begins with the first watch and sleeps while there is none."""
+
+    _thread: threading.Thread | None
+    _shortest: float
+
+    def __init__(self) -> None:
+        self._begin()
+        register_after_fork(self, Watchdog._begin)
+
+    def add(self, watch: Watch) -> None:
+        with self._lock:
+            self._watches.add(watch)
+            if watch.limit < self._shortest:
+                self._shortest = watch.limit
+                self._called.set()
+            if self._sleeps:
+                self._wake_up()
+
+    def remove(self, watch: Watch) -> None:
+        """Waits while the watch is being ended, so that its driver closes nothing meanwhile."""
+        with self._lock:
+            self._watches.discard(watch)
+
+    def _wake_up(self) -> None:
+        self._sleeps = False
+        self._called.set()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="kombu-patience", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._called.wait(None if self._sleeps else self._shortest / _STEPS)
+            self._called.clear()
+            with self._lock:
+                self._look()
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        for watch in [watch for watch in self._watches if watch.until < now]:
+            self._watches.discard(watch)
+            watch.disconnect()
+        self._sleeps = not self._watches
+
+    def _begin(self) -> None:
+        """A forked child has none of these threads."""
+        self._lock = threading.Lock()
+        self._called = threading.Event()
+        self._watches: set[Watch] = set()
+        self._thread = None
+        self._shortest = inf
+        self._sleeps = True
+
+
+WATCHDOG = Watchdog()
+"""The process's."""
