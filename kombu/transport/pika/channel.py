@@ -295,6 +295,8 @@ class Channel:
             name = self.connection.transport
             raise NotSupported(f"ack(within=…): transport {name!r} has no transactions of the caller's")
         tag = int(delivery_tag)
+        if not self.is_open:
+            raise self._unknown(tag)
         with self._lock:
             if multiple:
                 if tag not in self._unsettled.held:
@@ -318,7 +320,7 @@ class Channel:
         tag = int(delivery_tag)
         with self._lock:
             held = self._unsettled.held.get(tag)
-        if not isinstance(held, Arrival):
+        if not isinstance(held, Arrival) or not self.is_open:
             raise self._unknown(tag)
         if requeue and delay:
             self._requeue_later(held, delay)
@@ -355,7 +357,7 @@ class Channel:
         with self._lock:
             self._armed = False
             acks, base = self._unsettled.due(), self._base
-        channel = None if self._line is None else self._line.channel
+        channel = None if self._line is None else self._line.good
         if acks is None or channel is None:
             return
         if acks.up_to:
@@ -512,7 +514,7 @@ class Channel:
         """In the event loop, where acknowledgements are sent, too: one for several must not count this as settled."""
         with self._lock:
             held, base = self._unsettled.held.pop(tag, None), self._base
-        channel = None if self._line is None else self._line.channel
+        channel = None if self._line is None else self._line.good
         if held is not None and channel is not None:
             channel.basic_nack(tag - base, False, requeue)
 
@@ -554,7 +556,7 @@ class Channel:
         self._forget_what_it_held()
         self.connection.take_back(lambda each: each.consumer is not None and each.consumer.channel is self)
         line, self._line = self._line, None
-        channel = None if line is None else line.channel
+        channel = None if line is None else line.good
         if line is None or channel is None:
             if line is not None:
                 line.end(NotBoundError("this channel is closed"))

@@ -6,6 +6,7 @@ program's threads are busy with. They ask, and wait for the answer until a deadl
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -57,6 +58,7 @@ class PikaConnection:
         self._stirred = Event()
         self._interrupted = False
         self._silences = 0
+        self._process = os.getpid()
         self._farewell: Callable[[], object] | None = None
         self._lock = Lock()
 
@@ -79,7 +81,7 @@ class PikaConnection:
 
     @property
     def connected(self) -> bool:
-        return self._connected and not self.home.gone
+        return self._connected and not self.home.gone and self._process == os.getpid()
 
     @property
     def consuming(self) -> bool:
@@ -184,7 +186,12 @@ class PikaConnection:
             channel.settle()
 
     def close(self) -> None:
-        """Write what is owed, and say goodbye; in the event loop itself without waiting for the answer."""
+        """Write what is owed, and say goodbye; in the event loop itself without waiting for the answer.
+
+        A forked child has nothing to close: it is the parent's.
+        """
+        if self._process != os.getpid():
+            return
         with self._lock:
             was_open, self._connected = self._connected, False
         if was_open and not self.home.gone:

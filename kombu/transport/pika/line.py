@@ -46,6 +46,12 @@ class Line:
         """The open one; None where there is none."""
 
     @property
+    def good(self) -> PikaChannel | None:
+        """The open one, if something may be sent on it now."""
+        channel = self.channel
+        return channel if channel is not None and channel.is_open else None
+
+    @property
     def quiet(self) -> bool:
         return self._current is None and not self._asked and not self._opening
 

@@ -77,6 +77,9 @@ class Publishing:
     def _send(self, channel: PikaChannel, parcel: Parcel, done: Done) -> None:
         if parcel.withdrawn:
             return
+        if not channel.is_open:  # the connection is about to be closed
+            done(ConnectionError("the connection is being closed: nothing was published"))
+            return
         parcel.sent = True
         if self._confirm:
             self._waiting[self._confirms.sent(parcel.publications)] = done
