@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from bench import imports, memory
+from bench import imports, memory, spool
 from bench.parts import churn, depth, drain, idle, latency, machine, publish, rabbitmq, sharing, threads, verdicts
 from bench.parts.options import Options
 from bench.parts.verdicts import Verdict
@@ -34,6 +34,7 @@ OTHERS: dict[str, Callable[[], None]] = {
     "memory": memory.rates,
     "imports": imports.main,
     "growth": memory.growth,
+    "filesystem": spool.rates,
 }
 NAMES = (*OTHERS, "sql", *SQL, *BROKERS)
 DATABASES = ("sqlite", "postgresql", "mariadb")
