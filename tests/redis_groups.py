@@ -9,7 +9,6 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +28,7 @@ class Node:
 
     def __init__(self, folder: Path, port: int, *options: str, sentinel: bool = False) -> None:
         self.port = port
+        self.password: str | None = None
         self._folder = folder / str(port)
         self._folder.mkdir()
         self._config = self._folder / "redis.conf"
@@ -62,7 +62,9 @@ class Node:
 
     @contextmanager
     def client(self) -> Iterator[redis.Redis]:
-        with redis.Redis(host=servers.HOST, port=self.port, socket_timeout=5, protocol=2) as made:
+        with redis.Redis(
+            host=servers.HOST, port=self.port, password=self.password, socket_timeout=5, protocol=2
+        ) as made:
             yield made
 
     def says(self, *command: str) -> Any:
@@ -113,6 +115,41 @@ class _Group:
 
     def eventually(self, look: Callable[[], object]) -> None:
         eventually(look, [], _STARTS_WITHIN)
+
+
+class Alone(_Group):
+    """One server with a password, on a port, with TLS on another, and on a Unix socket."""
+
+    server: Node
+    password = "secret-p"
+
+    def __init__(self, certificates: Path) -> None:
+        super().__init__()
+        self.certificates = certificates
+
+    def begin(self) -> None:
+        port, self.tls_port = free_ports(2)
+        self.socket = self.folder / "redis.sock"
+        self.server = self.node(
+            port,
+            f"requirepass {self.password}",
+            f"unixsocket {self.socket}",
+            f"tls-port {self.tls_port}",
+            *(f"tls-{name} {self.certificates / file}" for name, file in _TLS),
+            "tls-auth-clients no",
+            "enable-debug-command local",
+        )
+        self.server.password = self.password
+        self.eventually(lambda: self.server.says("PING"))
+
+    def url(self, user: str = "", password: str = password, database: int = 0) -> str:
+        return f"redis://{user}:{password}@{servers.HOST}:{self.server.port}/{database}"
+
+    def secure_url(self) -> str:
+        return f"rediss://:{self.password}@{servers.HOST}:{self.tls_port}/0"
+
+
+_TLS = (("cert-file", "server.pem"), ("key-file", "server.key"), ("ca-cert-file", "ca.pem"))
 
 
 class Watched(_Group):

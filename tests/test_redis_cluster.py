@@ -16,10 +16,13 @@ from kombu.testing import (
     StoreConformance,
     TopologyConformance,
 )
+from kombu.testing.transports.limits import LimitConformance
+from kombu.testing.transports.settling import SettlingConformance
 from kombu.transport.redis import RedisStore
-from tests import redises
+from kombu.transport.virtual.store import Envelope, QueueSpec
+from tests import redises, servers
 from tests.redis_groups import Clustered
-from tests.transport_subjects import OnRedis
+from tests.transport_subjects import RedisCase
 
 pytestmark = pytest.mark.server("redis")
 
@@ -52,7 +55,43 @@ class TestStore(
         return store
 
 
-class TestTransport(OnRedis):
+class TestTransport(RedisCase, SettlingConformance, LimitConformance):
+    """What goes from one queue to another, and queues that end."""
+
     @pytest.fixture(autouse=True)
     def _cluster(self, cluster: Clustered) -> None:
         self.address = f"{cluster.url()}/"
+
+
+def test_the_keys_of_a_queue_are_in_one_place_and_all_go_with_it(cluster: Clustered) -> None:
+    prefix = redises.new_prefix()
+    with Connection(f"{cluster.url()}/?global_keyprefix={prefix}") as connection:
+        shop, queues = (
+            Exchange("shop", "fanout"),
+            [Queue(f"q{number}", Exchange("shop", "fanout")) for number in range(9)],
+        )
+        for queue in queues:
+            queue(connection).declare()
+        connection.Producer().publish("to all", exchange=shop)
+        for queue in queues:
+            message = queue(connection).get()
+            assert message is not None
+            message.ack()
+        shop(connection).delete()
+        for queue in queues:
+            queue(connection).delete()
+    assert [key for key in cluster.keys(prefix) if "topology" not in key] == []
+
+
+def test_a_slot_that_has_moved_is_found_again(cluster: Clustered) -> None:
+    """The client asks the server that had it, which tells where it is."""
+    store = redises.store(cluster.url(), redises.new_prefix())
+    store.open()
+    store.declare(QueueSpec(name="moving"))
+    link = store._link
+    link._slots = [(0, 16383, (servers.HOST, node.port)) for node in cluster.nodes[:1]]  # type: ignore[attr-defined]
+    assert [count.total for count in store.counts(["moving", "b", "c"]).values()] == [0]
+    store.put([("moving", Envelope("{}", b"a"))])
+    assert store.counts(["moving"])["moving"].ready == 1
+    store.delete("moving")
+    store.close()

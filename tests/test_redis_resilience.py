@@ -13,9 +13,10 @@ from tests.resilience import Resilience
 @pytest.mark.server("redis")
 class TestRedis(Resilience):
     server = "redis"
+    silence = 1.5
 
     def url(self, port: int) -> str:
-        return f"redis://{servers.HOST}:{port}/0"
+        return f"redis://{servers.HOST}:{port}/0?connect_timeout=2"
 
     @property
     def options(self) -> Mapping[str, object]:

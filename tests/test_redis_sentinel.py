@@ -9,10 +9,11 @@ import pytest
 
 from kombu import Connection, Queue
 from kombu.exceptions import InvalidURL, OperationalError, PublishUncertain
+from kombu.testing.transports.routing import RoutingConformance
 from kombu.transport.redis import SentinelTransport
 from tests import servers
 from tests.redis_groups import MASTER, Watched
-from tests.transport_subjects import OnRedis
+from tests.transport_subjects import RedisCase
 
 pytestmark = pytest.mark.server("redis")
 
@@ -27,7 +28,7 @@ def watched() -> Iterator[Watched]:
         yield made
 
 
-class TestTransport(OnRedis):
+class TestTransport(RedisCase, RoutingConformance):
     """A good part of the suite is enough: after the connection is made all is as without sentinels."""
 
     @pytest.fixture(autouse=True)

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import redis.connection
 import redis.sentinel
 from redis import exceptions as driver
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from kombu.exceptions import InvalidURL, KombuError, OperationalError
 from kombu.transport.base import Address
@@ -93,7 +95,14 @@ def by_sentinel(
     name = options.master_name
     if not name:
         raise InvalidURL("sentinel: which master? say so with the option master_name")
-    arguments = {"socket_timeout": timeout, "socket_connect_timeout": timeout, **options.sentinel_kwargs}
+    once = Retry(NoBackoff(), 0)
+    arguments = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "retry": once,
+        "protocol": 2,
+        **options.sentinel_kwargs,
+    }
     where = f"sentinel {sentinel[0]}:{sentinel[1]}"
 
     def connect() -> Connection:

@@ -18,10 +18,11 @@ def explained(where: str, error: BaseException, *, sent: bool = False) -> KombuE
     text = " ".join(str(error).split())
     if isinstance(error, driver.AuthenticationError) or any(each in text for each in _REFUSED):
         return AccessRefused(f"{where} does not let this user in: {text}. Mend user and password in the URL")
-    if isinstance(error, driver.NoPermissionError):
+    if isinstance(error, driver.NoPermissionError) or "user executing the script" in text:
         return AccessRefused(
             f"{where}: {text}. The ACL of this user has to allow the keys of Kombu ('~*kombu:*', with the prefix that"
-            " was chosen), '+@all' or at least '+@read +@write +@scripting +@connection +@blocking +info +wait'"
+            " was chosen), and '+@all' or at least '+@read +@write +@scripting +@connection +@blocking +time +info"
+            " +wait'"
         )
     if any(each in text for each in _NO_DATABASE):
         return InvalidURL(f"{where}: {text}. The virtual host is the number of a database: mend it in the URL")

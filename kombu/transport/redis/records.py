@@ -46,20 +46,17 @@ def deliveries(answer: Sequence[Any], queues: Sequence[str], token: int, expired
     now, told = int(answer[0]), answer[1].split()
     found = []
     for number, text, count, message in zip(told[::3], told[1::3], told[2::3], islice(answer, 2, None), strict=True):
-        id = int(text)
         head, body, priority, ttl = unpacked(message)
-        age = max(now - id, 0) / 1e6
+        id = int(text) if text.isdigit() else text.decode("utf-8", "surrogateescape")
+        age = max(now - id, 0) / 1e6 if type(id) is int else 0.0
         lease = _new(Lease, (queues[int(number) - 1], id, token))
         found.append(_new(Delivery, (lease, head, body, priority, int(count), expired or ttl <= age, age)))
     return found
 
 
 def id_text(id: int | str) -> bytes:
-    """An id as a key's part; what was no id is one that no message has."""
-    try:
-        return b"%016d" % int(id)
-    except ValueError:
-        return str(id).encode("utf-8", "surrogatepass")
+    """An id as a key's part. Text is one that another program has chosen."""
+    return b"%016d" % id if isinstance(id, int) else id.encode("utf-8", "surrogateescape")
 
 
 def micro(seconds: float) -> bytes:
