@@ -14,7 +14,7 @@ from django.db import connections
 from sqlalchemy import Engine
 
 from kombu import Queue
-from kombu.testing.transports import TransportConformance
+from kombu.testing.transports import TransportCase, TransportConformance
 from kombu.transport.memory import MemoryStore
 from kombu.transport.virtual import VirtualConnection
 from tests import beanstalk, mongodb, redises, servers
@@ -121,7 +121,7 @@ class OnSQLAlchemy(TransportConformance):
         return f"sqla+{self.database}"
 
 
-class OnRedis(TransportConformance):
+class RedisCase(TransportCase):
     """All keys of a test have a prefix of their own."""
 
     transport = "redis"
@@ -137,6 +137,10 @@ class OnRedis(TransportConformance):
 
     def url(self) -> str:
         return f"{self.address}?global_keyprefix={self.prefix}"
+
+
+class OnRedis(RedisCase, TransportConformance):
+    pass
 
 
 class OnSQS(TransportConformance):
