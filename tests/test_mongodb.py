@@ -280,7 +280,7 @@ def test_a_message_of_fifteen_mebibytes_is_kept_and_a_larger_one_refused_before_
 def test_a_claim_reads_so_much_and_leaves_the_rest_for_the_next(
     store: MongoStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kombu.transport.mongodb import store as module
+    from kombu.transport.mongodb import claims as module
 
     monkeypatch.setattr(module, "_ENOUGH", 250)
     store.put([("orders", Envelope("{}", text.encode() * 25)) for text in numbered(5)])

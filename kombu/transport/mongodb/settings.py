@@ -108,7 +108,7 @@ def _connect_timeout(address: Address) -> float:
 
 
 def _arguments(address: Address, timeout: float) -> dict[str, Any]:
-    """What Kombu's own parameters mean to the driver; those in the URL are behind them."""
+    """What Kombu's own parameters mean to the driver, where nothing was said to the driver itself."""
     connecting = _connect_timeout(address) * 1000
     found: dict[str, Any] = {
         "appname": "kombu",
@@ -125,7 +125,8 @@ def _arguments(address: Address, timeout: float) -> dict[str, Any]:
         found["tls"] = True
     if address.login_method:
         found["authMechanism"] = address.login_method
-    return found
+    given = {name.lower() for name in address.options}
+    return {name: value for name, value in found.items() if name.lower() not in given}
 
 
 def _drivers_own(address: Address) -> dict[str, Any]:

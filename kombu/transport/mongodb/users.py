@@ -65,7 +65,7 @@ class MongoUsers(MongoTopology):
             self.leave(users)
 
     def attending(self, queues: Sequence[str]) -> dict[str, list[User]]:
-        known = self.refreshed()
+        known = self.known_with(queues)
         ids = [known.ids[queue] for queue in queues if queue in known.ids]
         pipeline: list[Stage] = [{"$match": {"_id": {"$in": ids}}}, {"$set": {"users": _THERE}}]
         with explaining(self.server.place):
