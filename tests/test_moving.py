@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,8 +12,9 @@ from uuid import uuid4
 import pytest
 
 from kombu import Connection, Exchange, Message, Queue
-from kombu.exceptions import MessageReturned, NotFound, PreconditionFailed, PublishRefused
+from kombu.exceptions import MessageReturned, NotFound, OperationalError, PreconditionFailed, PublishRefused
 from kombu.moving import move
+from kombu.testing.faults import Faults, Moment, faults
 from kombu.transport.base import Content, Publication
 from kombu.transport.memory import MemoryStore
 from kombu.transport.virtual import Channel
@@ -217,6 +219,60 @@ class TestHow:
     def test_a_batch_has_messages(self, source: Connection, target: Connection, batch: int) -> None:
         with pytest.raises(ValueError, match="batch"):
             move(source, ORDERS, target, batch=batch)
+
+
+class TestInterruptions:
+    """At most the batch that was in flight is there twice, with the same message ids."""
+
+    @pytest.mark.parametrize("done", [False, True])
+    @pytest.mark.parametrize("batch", [1, 10])
+    def test_a_target_that_is_lost_while_it_stores(
+        self, source: Connection, target: Connection, batch: int, done: bool
+    ) -> None:
+        self.publish(source)
+        with faults(target.hostname or "") as broker:
+            seen = self.interrupted(broker, "publish", source, target, batch, done=done)
+            target.reconnect()
+            assert move(source, ORDERS, target, batch=batch).count == 25 - seen
+        self.check(target, batch if done else 0)
+
+    @pytest.mark.parametrize("done", [False, True])
+    @pytest.mark.parametrize("moment", ["claim", "settle"])
+    def test_a_source_that_is_lost_while_messages_are_taken_or_acknowledged(
+        self, source: Connection, target: Connection, moment: Moment, done: bool
+    ) -> None:
+        self.publish(source)
+        with faults(source.hostname or "") as broker:
+            self.interrupted(broker, moment, source, target, 10, done=done)
+            source.reconnect()
+            broker.end_leases()
+            move(source, ORDERS, target, batch=10)
+            assert ready(source) == 0
+        self.check(target, 10)
+
+    def publish(self, source: Connection) -> None:
+        for number in range(25):
+            source.Producer(routing_key=ORDERS).publish(number, message_id=f"id {number}")
+
+    def interrupted(
+        self, broker: Faults, moment: Moment, source: Connection, target: Connection, batch: int, *, done: bool
+    ) -> int:
+        """After the first batch; answers how many were moved."""
+        seen: list[int] = []
+
+        def progress(count: int) -> None:
+            if not seen:
+                broker.lose_connections(moment, done=done)
+            seen.append(count)
+
+        with pytest.raises(OperationalError):
+            move(source, ORDERS, target, batch=batch, progress=progress)
+        return seen[-1]
+
+    def check(self, target: Connection, twice: int) -> None:
+        found = Counter(message.properties["message_id"] for message in received(target))
+        assert found.keys() == {f"id {number}" for number in range(25)}
+        assert sum(found.values()) - 25 <= twice
 
 
 class TestWhatIsRefused:
