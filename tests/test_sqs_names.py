@@ -12,6 +12,7 @@ pytest.importorskip("boto3")
 
 from kombu.testing.case import ALIKE_NAMES, HOSTILE_NAMES
 from kombu.transport.sqs.names import TOPOLOGY, is_fifo, mapped, name_tags, real_name
+from kombu.transport.sqs.topics import topic_name
 
 AWS_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}\Z|[A-Za-z0-9_-]{1,75}\.fifo\Z")
 TAG_KEY = re.compile(r"[A-Za-z0-9 _.:/=+@-]{1,128}\Z")
@@ -58,6 +59,12 @@ def test_the_name_that_aws_takes_stays() -> None:
 
 def test_no_queue_is_in_the_place_of_the_topology() -> None:
     assert mapped(f"{TOPOLOGY}.fifo", "shop-") != f"shop-{TOPOLOGY}.fifo"
+
+
+def test_no_exchange_becomes_a_fifo_topic() -> None:
+    assert not is_fifo(topic_name("news.fifo", "shop-"))
+    assert topic_name("news", "shop-") == "shop-news"
+    assert len({topic_name(name, "") for name in names()}) == len(set(names()))
 
 
 def test_the_tags_tell_the_real_name() -> None:

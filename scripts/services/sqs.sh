@@ -68,7 +68,7 @@ sqs_install() {
 sqs_options() {
     # One a line: its environment. Without BIND_HOST it would listen everywhere. What is durable is written when it ends.
     printf '%s\n' BIND_HOST=127.0.0.1 MINISTACK_HOST=127.0.0.1 "GATEWAY_PORT=$sqs_port" "HOME=$data/home" \
-        "TMPDIR=$data/home" "STATE_DIR=$data/state" SERVICES=sqs,sns LOG_LEVEL=WARNING PYTHONUNBUFFERED=1
+        "TMPDIR=$data/home" "STATE_DIR=$data/state" SERVICES=sqs,sns,sts LOG_LEVEL=WARNING PYTHONUNBUFFERED=1
     if [ "${KOMBU_DURABLE:-0}" = 1 ]; then
         printf '%s\n' PERSIST_STATE=1
     fi

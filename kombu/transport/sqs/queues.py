@@ -42,14 +42,9 @@ class Queues:
     def make(self, queue: str) -> str:
         """One that AWS has already is taken as it is. Answers its URL."""
         if self._settings.predefined:
+            if queue in self._urls:
+                return self._urls[queue]
             raise AccessRefused(f"queue {queue!r} is not in predefined_queues, and no other queue is made beside these")
-        self.forget(queue)
-        try:
-            return self.url(queue)
-        except QueueMissing:
-            return self._create(queue)
-
-    def _create(self, queue: str) -> str:
         attributes = {
             "MessageRetentionPeriod": _RETENTION,
             "MaximumMessageSize": str(self._settings.max_message_size),

@@ -31,9 +31,6 @@ _FETCHED = 2.0
 _MISSING = 1.0
 """Seconds until a queue that does not exist is looked for again."""
 
-_CLOSE = 1.2
-"""Seconds that closing waits for polls to end; longer ones end by themselves, and give back what they bring."""
-
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -75,7 +72,7 @@ class Receiver:
         self._most_polls = calls.settings.max_polls
         self._lines: dict[str, _Line] = {}
         self._changed = threading.Condition()
-        self._polls: dict[threading.Thread, float] = {}
+        self._polls = 0
         self._failed: KombuError | None = None
         self._woken = False
         self._closed = False
@@ -139,25 +136,21 @@ class Receiver:
             self._lines.pop(queue, None)
 
     def close(self) -> None:
-        """Give back what nobody fetched, and wait a moment for the polls."""
+        """Give back what nobody fetched. Polls end by themselves, and give back what they bring."""
         with self._changed:
             self._closed = True
             left = [taken for line in self._lines.values() for taken in line.waiting]
             for line in self._lines.values():
                 line.waiting.clear()
             self._changed.notify_all()
-            soon = time.monotonic() + _CLOSE
-            short = [thread for thread, end in self._polls.items() if end <= soon]
         if left:
             self._give_back(left)
-        for thread in short:
-            thread.join(max(soon - time.monotonic(), 0.0))
 
     @property
     def polling(self) -> bool:
         """Whether a poll has not ended yet; after :meth:`close` the last one calls ``Calls.close``."""
         with self._changed:
-            return bool(self._polls)
+            return self._polls > 0
 
     def _line(self, queue: str) -> _Line:
         return self._lines.setdefault(queue, _Line(queue))
@@ -176,15 +169,14 @@ class Receiver:
 
     def _poll(self, lines: Sequence[_Line], now: float) -> None:
         """Begin polls for those of the queues that have waited longest for one."""
-        free = self._most_polls - len(self._polls)
+        free = self._most_polls - self._polls
         silent = [line for line in lines if not line.polled and line.not_before <= now]
         silent.sort(key=lambda line: line.not_before)
         for line in silent[: max(free, 0)]:
             seconds = poll_seconds(line.silent, len(lines), self._most_polls, self._longest)
             line.polled = True
-            thread = threading.Thread(target=self._run, args=(line, seconds), name="kombu-sqs-poll", daemon=True)
-            self._polls[thread] = now + seconds
-            thread.start()
+            self._polls += 1
+            threading.Thread(target=self._run, args=(line, seconds), name="kombu-sqs-poll", daemon=True).start()
 
     def _run(self, line: _Line, seconds: int) -> None:
         """One poll: a thread of its own, which ends with it."""
@@ -226,7 +218,7 @@ class Receiver:
 
     def _end_poll(self) -> None:
         with self._changed:
-            self._polls.pop(threading.current_thread(), None)
+            self._polls -= 1
             last = self._closed and not self._polls
             self._changed.notify_all()
         if last:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from kombu.exceptions import KombuError, NotSupported, OperationalError, PreconditionFailed, PublishUncertain
+from kombu.exceptions import KombuError, NotFound, NotSupported, OperationalError, PreconditionFailed, PublishUncertain
 from kombu.retry import RetryPolicy
 from kombu.transport.sqs.calls import Answer, Calls
 from kombu.transport.sqs.errors import QueueMissing, is_uncertain
@@ -122,9 +122,12 @@ class Sender:
         entries = [{"Id": str(at), **parcel.entry} for at, parcel in enumerate(batch)]
         size = sum(parcel.size for parcel in batch)
         if _is_topic(place):
-            answer = self._calls.sns(
-                "publish_batch", safe=False, size=size, TopicArn=place, PublishBatchRequestEntries=entries
-            )
+            try:
+                answer = self._calls.sns(
+                    "publish_batch", safe=False, size=size, TopicArn=place, PublishBatchRequestEntries=entries
+                )
+            except NotFound as exc:
+                raise QueueMissing(str(exc)) from exc  # its exchange was deleted meanwhile
         else:
             answer = self._calls.sqs(
                 "send_message_batch", safe=is_fifo(place), size=size, QueueUrl=place, Entries=entries

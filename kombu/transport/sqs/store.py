@@ -112,8 +112,6 @@ class SQSStore:
         self._topology.unbind(binding)
 
     def declare(self, queue: QueueSpec) -> None:
-        if queue.name in self.topology().queues:
-            return
         url = self._queues.make(queue.name)
         if self._calls.settings.redrive:
             redrive_policy(self._calls, self._queues, queue, url)
@@ -299,9 +297,11 @@ class SQSStore:
         spec = self._topology.last_topology().queues.get(queue)
         return spec is not None and "x-delivery-limit" in spec.arguments and not is_fifo(queue)
 
-    def _again(self, taken: Taken, delay: float, *, due: int | None, tried: int = 0) -> Parcel:
+    def _again(self, taken: Taken, delay: float, *, due: int | None, tried: int | None = None) -> Parcel:
+        """As a new message, which AWS has not delivered yet; ``tried``: how often it was, if not as often as before."""
         message = taken.message
-        note = Note(ttl=message.note.ttl, stored=round(message.stored * 1000), due=due, tried=tried)
+        before = message.note.tried if tried is None else tried
+        note = Note(ttl=message.note.ttl, stored=round(message.stored * 1000), due=due, tried=before)
         return self._sender.again(taken.queue, message.head, message.body, note, delay, message.group)
 
     def _sweep(self, queue: str, limit: int, lease: float) -> list[Delivery]:

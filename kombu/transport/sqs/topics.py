@@ -14,7 +14,7 @@ from typing import Any
 from kombu.exceptions import NotFound, PreconditionFailed
 from kombu.transport.sqs.calls import Calls
 from kombu.transport.sqs.filters import Filter, reached, wanted
-from kombu.transport.sqs.names import mapped
+from kombu.transport.sqs.names import is_fifo, mapped
 from kombu.transport.sqs.queues import Queues
 from kombu.transport.virtual.topology import Topology
 from kombu.utils import json
@@ -81,6 +81,11 @@ def topic_for(topics: Topics, exchange: str, key: str, queues: set[str], settled
     return topic
 
 
+def topic_name(exchange: str, prefix: str) -> str:
+    """As queues are called, but never as a FIFO topic: no name has the character NUL, so this is no other exchange's."""
+    return mapped(f"{exchange}\0" if is_fifo(exchange) else exchange, prefix)
+
+
 class Subscriptions:
     """Makes SNS agree with the topology. Only for who may change that: under the lock."""
 
@@ -99,8 +104,7 @@ class Subscriptions:
 
     def _agree(self, exchange: str, topic: Topic | None, filters: Mapping[str, Filter]) -> Topic:
         if topic is None:
-            name = mapped(exchange, self._prefix)
-            topic = Topic(str(self._calls.sns("create_topic", Name=name)["TopicArn"]))
+            topic = Topic(str(self._calls.sns("create_topic", Name=topic_name(exchange, self._prefix))["TopicArn"]))
         subscriptions, since = dict(topic.subscriptions), topic.since
         for queue in topic.filters.keys() - filters.keys():
             self._ask("unsubscribe", SubscriptionArn=subscriptions.pop(queue))

@@ -126,8 +126,8 @@ class TaggedTopology(DocumentTopology[int]):
 
     def _change_once(self, edit: Callable[[Topology], Topology]) -> bool:
         """Under the lock, unless there is nothing to change."""
-        before = self.topology()
-        if edit(before) is before:
+        seen = self.last_topology()
+        if edit(seen) is seen and (now := self.topology()) is edit(now):
             return False
         with self._lock.held(self._made()):
             return super()._change_once(edit)
@@ -200,8 +200,7 @@ class FixedTopology(TaggedTopology):
         """It never moves."""
 
     def declare(self, queue: QueueSpec) -> None:
-        if queue.name not in self._calls.settings.predefined_queues:
-            self._queues.make(queue.name)
+        """These are."""
 
     def forget_queue(self, queue: str) -> bool:
         return False
