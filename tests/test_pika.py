@@ -152,6 +152,14 @@ def test_a_batch_for_an_exchange_that_does_not_exist_leaves_nothing(connection: 
     assert orders.get() is None
 
 
+def test_a_large_batch_goes_to_an_exchange_that_was_never_used_before(host: str, orders: Queue) -> None:
+    orders.bind_to("amq.fanout")
+    with Connection(rabbitmq.url("pika", host)) as fresh:
+        fresh.Producer().publish_many(range(3000), exchange="amq.fanout", routing_key="")
+    orders.unbind_from("amq.fanout")
+    assert orders.queue_declare(passive=True).message_count == 3000
+
+
 def test_of_a_batch_the_error_says_which_were_returned(connection: Connection, orders: Queue) -> None:
     with pytest.raises(MessageReturned, match="nowhere") as refusal, connection.Producer().batch() as batch:
         for key in (orders.name, "nowhere", orders.name):

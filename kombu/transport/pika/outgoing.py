@@ -52,7 +52,7 @@ class Outgoing:
             return
         answer = Answer[None]()
 
-        def done(error: KombuError | None) -> None:
+        def done(error: Exception | None) -> None:
             if error is None:
                 answer.give(None)
             else:
@@ -116,7 +116,14 @@ class Outgoing:
         return delay.delayed(publication)
 
     def _begin(self, parcel: Parcel, late: Sequence[Publication], done: Done) -> None:
-        """In the event loop: not before the broker takes messages, and what they need is there."""
+        """In the event loop. Whatever goes wrong is told to who waits for it."""
+        try:
+            self._begin_when_it_may(parcel, late, done)
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            done(error)
+
+    def _begin_when_it_may(self, parcel: Parcel, late: Sequence[Publication], done: Done) -> None:
+        """Not before the broker takes messages, and what they need is there."""
         if parcel.withdrawn:
             return
         if self.blocked is not None:
@@ -130,13 +137,13 @@ class Outgoing:
         def asked(_: Any, error: Exception | None) -> None:
             if error is None:
                 self._send(parcel, partial(self._sent_late, parcel, late, done) if late else done)
-            elif isinstance(error, KombuError):
+            else:
                 self._not_ready(parcel, late, error, done)
 
         self._connection.ask_in_turn(asks, asked)
 
     def _send(self, parcel: Parcel, done: Done) -> None:
-        def sent(error: KombuError | None) -> None:
+        def sent(error: Exception | None) -> None:
             if isinstance(error, NotFound):
                 self._exchanges.clear()
             done(error)
@@ -148,19 +155,12 @@ class Outgoing:
         asks: list[Ask] = []
         if late:
             asks += map(_step, self._steps(late))
-        known = self._exchanges
-        for publication in parcel.publications:
-            exchange = publication.exchange
-            if exchange and exchange not in known and not exchange.startswith(delay.PREFIX):
-                asks.append(self._look_for(exchange))
+        unknown = {publication.exchange for publication in parcel.publications} - self._exchanges
+        asks += [self._look_for(each) for each in sorted(unknown) if each and not each.startswith(delay.PREFIX)]
         return asks
 
     def _look_for(self, exchange: str) -> Ask:
         def ask(channel: Any, answered: Callable[[Any], None]) -> None:
-            if exchange in self._exchanges:
-                answered(None)
-                return
-
             def found(frame: Any) -> None:
                 self._exchanges.add(exchange)
                 answered(frame)
@@ -178,7 +178,7 @@ class Outgoing:
             self._stairs = top
         return [*steps, *delay.bindings(late)]
 
-    def _not_ready(self, parcel: Parcel, late: Sequence[Publication], error: KombuError, done: Done) -> None:
+    def _not_ready(self, parcel: Parcel, late: Sequence[Publication], error: Exception, done: Done) -> None:
         """A delayed message for a queue that does not exist is not routed, as without a delay."""
         self._stairs = -2
         to_nowhere = isinstance(error, NotFound) and len(parcel.publications) == 1 and bool(late)
@@ -187,7 +187,7 @@ class Outgoing:
         else:
             done(None)
 
-    def _sent_late(self, parcel: Parcel, late: Sequence[Publication], done: Done, error: KombuError | None) -> None:
+    def _sent_late(self, parcel: Parcel, late: Sequence[Publication], done: Done, error: Exception | None) -> None:
         """What came back from the stairs met one that somebody removed: they are built anew, once."""
         places = error.not_stored if isinstance(error, MessageReturned) else None
         if isinstance(error, NotFound) and len(parcel.publications) == 1:
@@ -202,7 +202,7 @@ class Outgoing:
         def asked(_: Any, failed: Exception | None) -> None:
             if failed is None:
                 self._send(again, done)
-            elif isinstance(failed, KombuError):
+            else:
                 done(failed)
 
         self._connection.ask_in_turn(map(_step, self._steps(missing)), asked)

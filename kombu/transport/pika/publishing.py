@@ -18,7 +18,7 @@ from kombu.transport.pika.wire import Properties, Wire
 
 __all__ = ["Done", "Parcel", "Publishing", "packed"]
 
-Done = Callable[[KombuError | None], object]
+Done = Callable[[Exception | None], object]
 """Called once: with None when all is stored."""
 
 
@@ -64,7 +64,7 @@ class Publishing:
             self._send(opened, parcel, done)
 
         def told(_: Any, error: Exception | None) -> None:
-            if isinstance(error, KombuError):
+            if error is not None:
                 done(error)
 
         self._line.ask(send, told)
