@@ -228,6 +228,12 @@ class TestStrangers:
         assert bodies(take(store)) == ["a"]
         assert "was not there" in caplog.text
 
+    def test_a_queue_whose_lock_was_removed_by_hand_has_its_messages_still(self, path: Path, store: FileStore) -> None:
+        put(store, "a")
+        (path / "queues" / ORDERS / "lock").unlink()
+        put(store, "b")
+        assert bodies(take(store)) == ["a", "b"]
+
     def test_a_damaged_topology_is_named(self, path: Path, store: FileStore) -> None:
         (path / "topology.json").write_bytes(b"\xff\xfe")
         with pytest.raises(KombuError, match="damaged"):

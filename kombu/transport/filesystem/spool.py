@@ -170,6 +170,8 @@ class Spool(DocumentTopology[int], ABC):
         write_state(file, FRESH)
         os.close(file)
         self.begin_life(folders, queue)
+        if self.sync:
+            sync_folder(path)
         try:
             os.rename(path, self.folders(queue.name).path)
         except OSError:
@@ -202,14 +204,16 @@ class Spool(DocumentTopology[int], ABC):
         return f"{self.path}/staging/{uuid4().hex}"
 
     def _made_again(self, queue: str) -> bool:
-        """A queue that is declared and has no folder: somebody removed it by hand."""
+        """A queue that is declared and has no folder, or none with a lock: somebody removed it by hand."""
         with self.changing():
             spec = self.topology().queues.get(queue)
             if spec is None:
                 return False
-            if not os.path.exists(self.folders(queue).lock):
+            folders = self.folders(queue)
+            if os.path.isdir(folders.path):
+                os.close(os.open(folders.lock, os.O_RDWR | os.O_CREAT, 0o666))
+            else:
                 logger.warning("spool %s: the folder of queue %r was not there, and is made anew", self.path, queue)
-                self.throw_away_remains(queue)
                 self.make_queue(spec)
             return True
 
