@@ -12,7 +12,20 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from bench import imports, memory, spool
-from bench.parts import churn, depth, drain, idle, latency, machine, publish, rabbitmq, sharing, threads, verdicts
+from bench.parts import (
+    churn,
+    depth,
+    drain,
+    idle,
+    latency,
+    machine,
+    publish,
+    rabbitmq,
+    redis,
+    sharing,
+    threads,
+    verdicts,
+)
 from bench.parts.options import Options
 from bench.parts.verdicts import Verdict
 
@@ -29,6 +42,9 @@ SQL: dict[str, Callable[[Options], list[Verdict]]] = {
 BROKERS: dict[str, Callable[[Options], list[Verdict]]] = {
     "rabbitmq-publish": rabbitmq.publish,
     "rabbitmq-drain": rabbitmq.drain,
+    "redis-publish": redis.publish,
+    "redis-drain": redis.drain,
+    "redis-latency": redis.latency,
 }
 OTHERS: dict[str, Callable[[], None]] = {
     "memory": memory.rates,

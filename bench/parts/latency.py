@@ -11,6 +11,7 @@ from bench.parts.contenders import MARIADB_MYSQLCLIENT, MARIADB_PYMYSQL, POSTGRE
 from bench.parts.options import Options
 from bench.parts.starting import run, started
 from bench.parts.verdicts import SLOWER, Verdict
+from bench.systems.place import Place
 
 HALF, MOST = 5.0, 25.0
 HALF_POLLING = 30.0
@@ -42,14 +43,19 @@ def measure(options: Options) -> list[Verdict]:
 def _taken(group: Group, system: str, samples: int) -> Latency:
     with databases.made(group.place, system) as place:
         run(system, place, "make")
-        with (
-            started(system, place, "receive", count=samples) as receiver,
-            started(system, place, "send", count=samples) as sender,
-        ):
-            for each in (receiver, sender):
-                each.hear()
-            sender.say()
-            returned, entered = sender.answer(), receiver.answer()
+        return measured(system, place, samples)
+
+
+def measured(system: str, place: Place, samples: int) -> Latency:
+    """Where the system was made already."""
+    with (
+        started(system, place, "receive", count=samples) as receiver,
+        started(system, place, "send", count=samples) as sender,
+    ):
+        for each in (receiver, sender):
+            each.hear()
+        sender.say()
+        returned, entered = sender.answer(), receiver.answer()
     taken = sorted(each / 1e6 for each in starmap(sub, zip(entered, returned, strict=True)))
     return Latency(taken[len(taken) // 2], taken[len(taken) * 99 // 100], taken[-1])
 

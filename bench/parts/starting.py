@@ -18,7 +18,7 @@ from bench.systems.place import Place
 HERE = Path(__file__).resolve().parent.parent
 ROOT = HERE.parent
 PACKAGES = {
-    "5.7": ("kombu[sqlalchemy]==5.7.*", "psycopg[binary]", "PyMySQL"),
+    "5.7": ("kombu[sqlalchemy,redis]==5.7.*", "psycopg[binary]", "PyMySQL"),
     "pgmq": ("pgmq==1.1.*", "psycopg[binary]"),
     "aio-pika": ("aio-pika==9.*",),
 }

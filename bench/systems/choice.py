@@ -45,6 +45,14 @@ def system(name: str, place: Place) -> System:
             from systems.aio_pika_client import AioPika
 
             return AioPika(place)
+        case (("raw" | "raw1"), "redis"):
+            from systems.raw_redis import RawRedis, RawRedisSingly
+
+            return RawRedis(place) if name == "raw" else RawRedisSingly(place)
+        case "redis", _:
+            from systems.natives import Native
+
+            return Native(place, "redis")
         case "raw", "sqlite":
             from systems.raw_sqlite import RawSQLite
 

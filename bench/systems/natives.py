@@ -1,4 +1,4 @@
-"""This library on RabbitMQ, by each of its drivers."""
+"""This library on RabbitMQ, by each of its drivers, and on Redis."""
 
 from __future__ import annotations
 

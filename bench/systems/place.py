@@ -10,7 +10,7 @@ USER = "kombu"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """``kind`` is sqlite, postgresql, mariadb or rabbitmq; ``name`` a database's, a virtual host's or a file's."""
+    """``kind``: sqlite, postgresql, mariadb, rabbitmq, redis; ``name``: a database's, a virtual host's or a file's."""
 
     kind: str
     name: str
@@ -21,7 +21,9 @@ class Place:
     """Of MariaDB: pymysql or mysqldb, which is mysqlclient."""
 
     def broker(self, scheme: str) -> str:
-        """RabbitMQ's URL, with a user that it has from the start."""
+        """A broker's URL; RabbitMQ's with a user that it has from the start."""
+        if self.kind == "redis":
+            return f"{scheme}://{HOST}:{self.port}/{self.name}"
         return f"{scheme}://guest:guest@{HOST}:{self.port}/{self.name}"
 
     def url(self) -> str:

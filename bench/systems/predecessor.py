@@ -1,4 +1,4 @@
-"""Kombu 5.7 with its SQLAlchemy transport, or over py-amqp, all defaults."""
+"""Kombu 5.7 with its SQLAlchemy transport, or over py-amqp or redis-py, all defaults."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class Predecessor(Client):
         self.close()
 
     def connect(self) -> Connection:
+        if self.place.kind == "redis":
+            return Connection(self.place.broker("redis"))
         if self.place.kind == "rabbitmq":
             return Connection(self.place.broker("pyamqp"))
         return Connection(f"sqla+{self.place.url()}")
