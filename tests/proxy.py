@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -59,6 +60,7 @@ class Proxy:
         self._words, self._moment, self._left, self._spared = b"", "", 0, 0
         self._silent = False
         self._latency = 0.0
+        self._delayed: deque[tuple[float, socket.socket, _Pair, bytes]] = deque()
         self._running = True
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
 
@@ -142,7 +144,10 @@ class Proxy:
 
     def _run(self) -> None:
         while self._running:
-            for key, _ in self._selector.select():
+            while self._delayed and self._delayed[0][0] <= time.monotonic():
+                self._hear(*self._delayed.popleft()[1:])
+            wait = max(self._delayed[0][0] - time.monotonic(), 0) if self._delayed else None
+            for key, _ in self._selector.select(wait):
                 match key.fileobj:
                     case self._bell:
                         self._obey()
@@ -181,8 +186,16 @@ class Proxy:
             said = speaker.recv(_CHUNK)
         except OSError:
             said = b""
-        if self._latency:
-            time.sleep(self._latency)
+        if self._latency or self._delayed:
+            self._delayed.append((time.monotonic() + self._latency, speaker, pair, said))
+            if not said:
+                self._stop_listening(speaker)
+        else:
+            self._hear(speaker, pair, said)
+
+    def _hear(self, speaker: socket.socket, pair: _Pair, said: bytes) -> None:
+        if speaker not in self._pairs:
+            return  # it was cut while its words were on their way
         if speaker in pair.unheard:
             if not said:
                 self._stop_listening(speaker)  # and the other side is not told

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from typing import ClassVar
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from typing import Any, ClassVar
 from uuid import uuid4
 
 from kombu import Connection, Queue
@@ -13,10 +15,12 @@ from tests.background import eventually, running
 from tests.instances import End, Instance, instance
 from tests.proxy import Proxy
 from tests.resilience.ledger import Ledger
-from tests.resilience.workers import AT_ONCE, Handle, Mixed, Publisher, Worker
+from tests.resilience.workers import AT_ONCE, WAYS, Handle, Mixed, Publisher, Worker
 
 SOME = 10
 """Messages before and after."""
+MOMENT = 0.5
+"""Seconds."""
 
 
 class ResilienceCase:
@@ -28,7 +32,7 @@ class ResilienceCase:
     counts: ClassVar[bool] = True
     forgets: ClassVar[bool] = False
     lease: ClassVar[float] = 3.0
-    silence: ClassVar[float] = 2.0
+    silence: ClassVar[float] = 1.0
     patience: ClassVar[float] = 30.0
     """Seconds after which a call that has a shorter limit counts as hanging."""
     victim_setup: ClassVar[str | None] = None
@@ -42,6 +46,11 @@ class ResilienceCase:
     @property
     def options(self) -> Mapping[str, object]:
         return {"lease": self.lease}
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Of all connections; what the URL says counts more."""
+        return {"transport_options": self.options, "connect_timeout": self.silence}
 
     @classmethod
     def prepare(cls, port: int) -> None:
@@ -64,10 +73,19 @@ class ResilienceCase:
             self.own.start()
         self.stack = ExitStack()
         self.ledger = Ledger()
+        self._proxies = ExitStack()
         self._urls: dict[int, str] = {}
+        self._queues: list[str] = []
+        self._connection: Connection | None = None
+        self._used = 0.0
 
     def teardown_method(self) -> None:
-        self.stack.close()
+        self._proxies.close()  # what their clients held on the server might be in the way
+        with self.stack:
+            connection = self.connection()
+            for name in self._queues:
+                Queue(name)(connection).delete()
+            connection.release()
 
     def url_of(self, port: int) -> str:
         """One for each port."""
@@ -82,30 +100,35 @@ class ResilienceCase:
 
     def proxy(self) -> Proxy:
         """One more, until the test ends."""
-        return self.stack.enter_context(Proxy(self.own.port))
+        return self._proxies.enter_context(Proxy(self.own.port))
 
     def through(self, proxy: Proxy) -> str:
         """The URL of that way."""
         return self.url_of(proxy.port)
 
+    def connection(self) -> Connection:
+        """Past all proxies, for a moment: it would not live long without being looked after."""
+        if self._connection is None or time.monotonic() - self._used > MOMENT:
+            if self._connection is not None:
+                self._connection.collect()
+            self._connection = Connection(self.direct, **self.settings)
+            self.stack.callback(self._connection.collect)
+        self._used = time.monotonic()
+        return self._connection
+
     def queue(self, name: str = "orders") -> str:
         """The name of a queue of this test's own, declared."""
         name = f"{name}.{uuid4().hex[:12]}"
-        with Connection(self.direct, transport_options=self.options) as connection:
-            Queue(name)(connection).declare()
-        self.stack.callback(self.delete, name)
+        Queue(name)(self.connection()).declare()
+        self._queues.append(name)
         return name
-
-    def delete(self, name: str) -> None:
-        with Connection(self.direct, transport_options=self.options) as connection:
-            Queue(name)(connection).delete()
 
     def publish(self, queue: str, *bodies: str) -> None:
         """Past all proxies; confirmed when it returns."""
-        with Connection(self.direct, transport_options=self.options) as connection:
-            for body in bodies:
-                connection.Producer().publish(body, routing_key=queue, retry=True, retry_policy=AT_ONCE)
-                self.ledger.confirmed.add(body)
+        producer = self.connection().Producer()
+        for body in bodies:
+            producer.publish(body, routing_key=queue, retry=True, retry_policy=AT_ONCE)
+            self.ledger.confirmed.add(body)
 
     def some(self, count: int = 1) -> list[str]:
         """New bodies."""
@@ -116,32 +139,63 @@ class ResilienceCase:
         self, url: str, queue: str, handle: Handle = lambda _: None, way: type[Worker] = Mixed
     ) -> Iterator[Worker]:
         """A worker, which waits for messages when the block begins."""
-        worker = way(url, self.options, queue, self.ledger, handle)
+        worker = way(url, self.settings, queue, self.ledger, handle)
         with running(worker.run, worker.stop, self.ledger.errors):
             self.eventually(worker.idle.is_set)
             yield worker
 
     @contextmanager
+    def idling(self, url: str) -> Iterator[dict[str, Worker]]:
+        """A worker of every kind, each with a queue of its own; each has consumed, and waits for more."""
+        workers = {queue: way(url, self.settings, queue, self.ledger) for way in WAYS if (queue := self.queue())}
+        with ExitStack() as stack:
+            for worker in workers.values():
+                stack.enter_context(running(worker.run, worker.stop, self.ledger.errors))
+            stack.callback(lambda: [worker.stop() for worker in workers.values()])
+            self.everybody_gets_one(workers)
+            self.all_idle(workers)
+            yield workers
+
+    def everybody_gets_one(self, workers: Iterable[str]) -> None:
+        """New messages into these queues, and delivered."""
+        bodies = {queue: self.some()[0] for queue in workers}
+        for queue, body in bodies.items():
+            self.publish(queue, body)
+        self.delivered(*bodies.values())
+
+    def all_idle(self, workers: Mapping[str, Worker]) -> None:
+        self.eventually(lambda: all(worker.idle.is_set() for worker in workers.values()))
+
+    @contextmanager
     def publishing(self, url: str, queue: str) -> Iterator[Publisher]:
-        publisher = Publisher(url, self.options, queue, self.ledger)
+        publisher = Publisher(url, self.settings, queue, self.ledger)
         with running(publisher.run, publisher.stop, self.ledger.errors):
             yield publisher
 
-    def ends_in_time(self, call: Callable[[], object]) -> BaseException | None:
+    def ends_in_time(self, call: Callable[[], object]) -> Exception | None:
         """Answers the error it ends with, one of the library's or ``TimeoutError``."""
-        ended: list[BaseException | None] = []
+        return self.all_end_in_time({"it": call})["it"]
 
-        def run() -> None:
+    def all_end_in_time(self, calls: Mapping[str, Callable[[], object]]) -> dict[str, Exception | None]:
+        """The same of several at once, by their names."""
+        ended: dict[str, Exception | None] = {}
+
+        def run(name: str) -> None:
             try:
-                call()
+                calls[name]()
             except (KombuError, TimeoutError) as exc:
-                ended.append(exc)
+                ended[name] = exc
             else:
-                ended.append(None)
+                ended[name] = None
 
-        with running(run, lambda: None, self.ledger.errors):
-            eventually(lambda: ended, self.ledger.errors, self.silence + self.patience)
-        return ended[0]
+        limit = self.silence + self.patience
+        with ExitStack() as stack:
+            for name in calls:
+                stack.enter_context(running(partial(run, name), lambda: None, self.ledger.errors))
+            with suppress(AssertionError):
+                eventually(lambda: len(ended) == len(calls), self.ledger.errors, limit)
+            assert ended.keys() == calls.keys(), f"{limit} seconds were not enough: {calls.keys() - ended.keys()}"
+        return ended
 
     def eventually(self, look: Callable[[], object]) -> None:
         eventually(look, self.ledger.errors)
@@ -168,7 +222,6 @@ class ResilienceCase:
         assert self.doubles or ledger.doubled == set()
 
     def is_empty(self, queue: str) -> None:
-        """Wait until nothing is left in it, ready or held, as a consumer that waits for a lease sees it."""
+        """Nobody would be given anything."""
         assert self.ledger.errors == []
-        with Connection(self.direct, transport_options=self.options) as connection:
-            assert Queue(queue)(connection).get() is None
+        assert Queue(queue)(self.connection()).get() is None

@@ -11,7 +11,6 @@ from tests.background import LONG
 from tests.proxy import Moment
 from tests.resilience.case import SOME, ResilienceCase
 from tests.resilience.troubles import Trouble, in_every_trouble
-from tests.resilience.workers import WAYS
 
 SPOTS = range(3)
 """Which time that the client says something."""
@@ -21,21 +20,10 @@ class Cuts(ResilienceCase):
     @in_every_trouble
     def test_idle_consumers_go_on_by_themselves(self, trouble: Trouble) -> None:
         """Of every kind, each on a connection and a queue of its own."""
-        proxy, queues = self.proxy(), [self.queue() for _ in WAYS]
-        before, after = self.some(len(WAYS)), self.some(len(WAYS))
-        with ExitStack() as consuming:
-            workers = [
-                consuming.enter_context(self.consuming(self.through(proxy), queue, way=way))
-                for queue, way in zip(queues, WAYS, strict=True)
-            ]
-            for queue, body, worker in zip(queues, before, workers, strict=True):
-                self.publish(queue, body)
-                self.delivered(body)
-                self.eventually(worker.idle.is_set)
+        proxy = self.proxy()
+        with self.idling(self.through(proxy)) as workers:
             trouble.strike(proxy)
-            for queue, body in zip(queues, after, strict=True):
-                self.publish(queue, body)
-            self.delivered(*after)
+            self.everybody_gets_one(workers)
             trouble.heal(proxy)
             self.check()
 

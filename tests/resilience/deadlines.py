@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import pytest
+from functools import partial
 
 from kombu import Connection, Message, Producer, Queue
 from tests.background import LONG
@@ -19,12 +18,12 @@ Call = Callable[[Connection, Queue], object]
 
 CALLS: dict[str, Call] = {
     "drain": lambda connection, _: connection.drain_events(timeout=LIMIT),
-    "publish": lambda connection, queue: _producer(connection, queue).publish("late", timeout=LIMIT),
+    "publish": lambda connection, queue: _producer(connection, queue).publish("late 1", timeout=LIMIT),
     "publish with confirm_timeout": lambda connection, queue: _producer(connection, queue).publish(
-        "late", confirm_timeout=LIMIT
+        "late 2", confirm_timeout=LIMIT
     ),
     "publish again and again": lambda connection, queue: _producer(connection, queue).publish(
-        "late", retry=True, retry_policy=AT_ONCE, timeout=LIMIT
+        "late 3", retry=True, retry_policy=AT_ONCE, timeout=LIMIT
     ),
     "get": lambda connection, queue: queue(connection).get(),
     "declare": lambda connection, queue: queue(connection).declare(),
@@ -43,33 +42,33 @@ def _producer(connection: Connection, queue: Queue) -> Producer:
 
 
 class Deadlines(ResilienceCase):
-    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
-    def test_a_call_ends_when_the_server_says_nothing_any_more(self, call: Call) -> None:
-        """On a connection that consumes, publishes, and owes an acknowledgement; it is good again afterwards."""
+    def test_whatever_has_a_limit_ends_when_the_server_says_nothing_any_more(self) -> None:
+        """Each call on a connection of its own that has consumed and owes an acknowledgement, all at the same time;
+        each connection is good again afterwards."""
         proxy, queue = self.proxy(), Queue(self.queue())
-        before, after = self.some(2)
-        self.ledger.uncertain.add("late")
-        self.publish(queue.name, before)
-        connection = self.connect_through(proxy)
-        consumer = connection.Consumer(queue, on_message=self._acknowledge)
-        consumer.consume()
-        connection.drain_events(timeout=LONG)
+        self.ledger.uncertain |= {"late 1", "late 2", "late 3"}
+        self.publish(queue.name, *self.some(len(CALLS)))
+        connections = {name: self.connect_through(proxy, queue) for name in CALLS}
         proxy.fall_silent()
-        self.ends_in_time(lambda: call(connection, queue))
+        self.all_end_in_time({name: partial(CALLS[name], connections[name], queue) for name in CALLS})
         proxy.fall_silent(False)
-        connection.collect()
-        self.ends_in_time(
-            lambda: _producer(connection, queue).publish(after, retry=True, retry_policy=AT_ONCE, timeout=LONG)
-        )
-        self.ledger.confirmed.add(after)
+        self.all_end_in_time({name: partial(self.publish_again, connections[name], queue) for name in CALLS})
         with self.consuming(self.direct, queue.name):
             self.check()
 
-    def _acknowledge(self, message: Message) -> None:
+    def connect_through(self, proxy: Proxy, queue: Queue) -> Connection:
+        connection = Connection(self.through(proxy), **self.settings)
+        self.stack.callback(connection.collect)
+        connection.Consumer(queue, on_message=self.acknowledge, prefetch_count=1).consume()
+        connection.drain_events(timeout=LONG)
+        return connection
+
+    def acknowledge(self, message: Message) -> None:
         self.ledger.deliver(message)
         message.ack()
 
-    def connect_through(self, proxy: Proxy) -> Connection:
-        connection = Connection(self.through(proxy), transport_options=self.options)
-        self.stack.callback(connection.collect)
-        return connection
+    def publish_again(self, connection: Connection, queue: Queue) -> None:
+        (body,) = self.some()
+        connection.collect()
+        _producer(connection, queue).publish(body, retry=True, retry_policy=AT_ONCE, timeout=LONG)
+        self.ledger.confirmed.add(body)

@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 from tests.background import LONG
 from tests.instances import End
 from tests.resilience.case import ResilienceCase
-from tests.resilience.workers import AT_ONCE, WAYS
+from tests.resilience.workers import AT_ONCE
 
 
 class Restarts(ResilienceCase):
@@ -21,23 +21,16 @@ class Restarts(ResilienceCase):
         """Consumers of every kind that are idle, one whose handler runs, one that acknowledges one message after the
         other, and two that publish these."""
         self.can_end(how)
-        idle, slow, busy = [self.queue() for _ in WAYS], self.queue(), self.queue()
+        slow, busy = self.queue(), self.queue()
         runs, go = threading.Event(), threading.Event()
-        before, after, (held, next_one) = self.some(len(WAYS)), self.some(len(WAYS)), self.some(2)
+        held, next_one = self.some(2)
 
         def handle(_: object) -> None:
             runs.set()
             assert go.wait(LONG)
 
         with ExitStack() as working:
-            workers = [
-                working.enter_context(self.consuming(self.direct, queue, way=way))
-                for queue, way in zip(idle, WAYS, strict=True)
-            ]
-            for queue, body, worker in zip(idle, before, workers, strict=True):
-                self.publish(queue, body)
-                self.delivered(body)
-                self.eventually(worker.idle.is_set)
+            idle = working.enter_context(self.idling(self.direct))
             working.enter_context(self.consuming(self.direct, slow, handle))
             self.publish(slow, held)
             self.eventually(runs.is_set)
@@ -51,16 +44,15 @@ class Restarts(ResilienceCase):
                 self.more_is_confirmed()
             go.set()
             self.publish(slow, next_one)
-            for queue, body in zip(idle, after, strict=True):
-                self.publish(queue, body)
-            self.delivered(*after, next_one)
+            self.everybody_gets_one(idle)
+            self.delivered(next_one)
             self.check(how)
         assert self.ledger.times(held) <= 2
 
     def test_a_publish_while_the_server_is_away_raises_when_its_time_is_over(self) -> None:
         self.can_end("fast")
         queue, (early, late, in_time) = self.queue(), self.some(3)
-        with Connection(self.direct, transport_options=self.options) as connection:
+        with Connection(self.direct, **self.settings) as connection:
             producer = connection.Producer(routing_key=queue)
             producer.publish(early)
             self.ledger.confirmed.add(early)

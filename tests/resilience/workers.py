@@ -29,14 +29,14 @@ class Worker:
     """Consumes one queue until it is stopped, and acknowledges everything.
 
     ``idle`` is set each time when it has waited for messages in vain, and has flushed its acknowledgements;
-    ``handle`` is called with each message, before it is acknowledged.
+    ``handle`` is called with each message, before it is acknowledged; ``settings`` are arguments of its connection.
     """
 
     def __init__(
-        self, url: str, options: Mapping[str, object], queue: str, ledger: Ledger, handle: Handle = lambda _: None
+        self, url: str, settings: Mapping[str, Any], queue: str, ledger: Ledger, handle: Handle = lambda _: None
     ) -> None:
         self.url = url
-        self.options = options
+        self.settings = settings
         self.queue = Queue(queue)
         self.ledger = ledger
         self.handle = handle
@@ -51,7 +51,7 @@ class Worker:
         self.stopped.set()
 
     def connect(self) -> Connection:
-        return Connection(self.url, transport_options=self.options)
+        return Connection(self.url, **self.settings)
 
     def begin(self) -> None:
         """On a new connection."""
@@ -157,7 +157,7 @@ class Async(Worker):
         asyncio.run(self._run())
 
     async def _run(self) -> None:
-        async with aio.Connection(self.url, transport_options=self.options) as connection:
+        async with aio.Connection(self.url, **self.settings) as connection:
             await connection.ensure_connection(policy=SOON, timeout=LONG)
             async with connection.Consumer(self.queue, reconnect=SOON, prefetch_count=PREFETCH) as consumer:
                 while not self.stopped.is_set():
@@ -187,15 +187,15 @@ class Publisher:
 
     numbers = count()
 
-    def __init__(self, url: str, options: Mapping[str, object], queue: str, ledger: Ledger) -> None:
+    def __init__(self, url: str, settings: Mapping[str, Any], queue: str, ledger: Ledger) -> None:
         self.url = url
-        self.options = options
+        self.settings = settings
         self.queue = queue
         self.ledger = ledger
         self.stopped = threading.Event()
 
     def run(self) -> None:
-        with Connection(self.url, transport_options=self.options) as connection:
+        with Connection(self.url, **self.settings) as connection:
             producer = connection.Producer(routing_key=self.queue)
             while not self.stopped.is_set():
                 self.publish(producer)
