@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,8 +12,9 @@ import amqp
 import pytest
 
 from kombu import Connection, Message, Queue
-from kombu.exceptions import ConnectionError, NotFound, NotSupported, PreconditionFailed
+from kombu.exceptions import ConnectionError, LeaseLost, NotFound, NotSupported, PreconditionFailed
 from kombu.transport.amqp.channel import Channel
+from kombu.transport.amqp.connection import AMQPConnection
 from kombu.transport.amqp.frames import HEARTBEAT, acks
 from kombu.transport.native.properties import FOREIGN
 from tests import servers
@@ -186,7 +188,7 @@ def test_a_consumer_goes_on_when_the_broker_closes_its_channel(connection: Conne
     first, again = received
     assert again.delivery_info["redelivered"]
     assert again.delivery_tag != first.delivery_tag
-    with pytest.raises(PreconditionFailed, match="unknown delivery tag"):
+    with pytest.raises(LeaseLost, match="another consumer's by now"):
         first.ack()
     again.ack()
     publish(connection, queue, 2)
@@ -245,6 +247,21 @@ def test_messages_may_be_settled_in_any_order_and_in_any_thread(connection: Conn
     assert left == [message.payload for message in received[::2]]
 
 
+def test_an_acknowledgement_of_what_was_never_delivered_is_refused_here(connection: Connection) -> None:
+    with pytest.raises(PreconditionFailed, match="unknown delivery tag 7"):
+        connection.default_channel.basic_ack(7)
+
+
+def test_what_was_fetched_ahead_without_acknowledgement_is_not_lost(connection: Connection, queue: Queue) -> None:
+    received: list[Message] = []
+    publish(connection, queue, 1, 2, 3)
+    connection.Consumer(queue, on_message=received.append, no_ack=True).consume()
+    assert drained(connection, received, 1) == [1]
+    connection.release()
+    connection.Consumer(queue, on_message=received.append, no_ack=True).consume()
+    assert drained(connection, received, 3) == [1, 2, 3]
+
+
 def test_what_is_not_of_this_broker_is_refused_by_name(connection: Connection, queue: Queue) -> None:
     channel = connection.default_channel
     with pytest.raises(NotSupported, match="'amqp'"):
@@ -267,3 +284,14 @@ def test_an_exclusive_queue_without_a_name_is_declared_again_on_the_next_connect
     connection.release()
     queue(connection).declare()
     assert queue.name == name
+
+
+def test_a_connection_that_nobody_holds_any_more_is_closed(host: str) -> None:
+    forgotten = Connection(url(virtual_host=host), heartbeat=1)
+    forgotten.default_channel.basic_get(Queue(uuid4().hex)(forgotten).declare())
+    inner = forgotten.connection
+    assert isinstance(inner, AMQPConnection)
+    wire = inner.link.wire
+    del forgotten, inner
+    gc.collect()
+    eventually(lambda: wire.lost is not None)

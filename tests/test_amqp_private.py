@@ -164,3 +164,16 @@ def _get(queue: Queue, bodies: list[object]) -> object:
         return None
     bodies.append(message.payload)
     return message.payload
+
+
+def test_a_delayed_message_survives_a_restart(node: Private) -> None:
+    with Connection(f"amqp://{USER}:{PASSWORD}@{servers.HOST}:{node.own.port}//") as publishing:
+        Queue("later")(publishing).declare()
+        publishing.Producer().publish("late", routing_key="later", delay=1.0)
+    node.own.end("fast")
+    node.own.start()
+    with Connection(f"amqp://{USER}:{PASSWORD}@{servers.HOST}:{node.own.port}//") as consuming:
+        received: list[object] = []
+        with consuming.Consumer(Queue("later"), on_message=lambda message: received.append(message.payload)):
+            consuming.drain_events(timeout=30)
+    assert received == ["late"]

@@ -13,7 +13,7 @@ from kombu.transport.amqp.consuming import Ended, Ready
 from kombu.transport.amqp.delaying import Delayer
 from kombu.transport.amqp.dialing import Opened
 from kombu.transport.amqp.keeper import Keeper
-from kombu.transport.amqp.link import Link, deadline_in
+from kombu.transport.amqp.link import Link, deadline_in, weakly
 from kombu.transport.amqp.publishing import Publisher
 from kombu.transport.amqp.received import Received
 from kombu.transport.base import Address, Publication, QueueStatistics
@@ -42,7 +42,7 @@ class AMQPConnection:
         self._closed = False
         self._keeper = Keeper(self)
         self.ready.on_owed = self._keeper.owe
-        self.link.before_asking = self.settle
+        self.link.before_asking = weakly(self.settle)
 
     @property
     def connected(self) -> bool:
@@ -93,6 +93,8 @@ class AMQPConnection:
                 if type(entry) is Received and entry.channel.consuming.paused:  # type: ignore[union-attr]
                     entry.channel.consuming.parked.append(entry)  # type: ignore[union-attr]
                     continue
+                if type(entry) is Received and entry.no_ack:
+                    entry.channel.consuming.ack(int(entry.delivery_tag or 0), self.deadline)  # type: ignore[union-attr]
                 if entry is None:
                     deadline = deadline or (inf if timeout is None else monotonic() + timeout)
                     self._wait(deadline)

@@ -6,12 +6,13 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from struct import Struct
+from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from amqp import spec
 from amqp.serialization import loads
 
-from kombu.exceptions import ChannelError, ConnectionError, NotFound, PreconditionFailed
+from kombu.exceptions import ChannelError, ConnectionError, LeaseLost, NotFound, PreconditionFailed
 from kombu.message import State
 from kombu.transport.amqp.asking import Asking
 from kombu.transport.amqp.frames import Signature, acks, rejects
@@ -105,15 +106,13 @@ class Consuming(Station):
             raise
 
     def cancel(self, tag: str, deadline: float) -> None:
-        """What it was sent and its callback was not given goes back; what was sent without acknowledgement stays."""
+        """What it was sent and its callback was not given goes back."""
         subscription = self.subscriptions.get(tag)
         if subscription is None:
             return
         if self.number:
             self.ask(deadline, Question(spec.Basic.Cancel, "sb", (tag, False), spec.Basic.CancelOk))
         self._forget(tag)
-        if subscription.no_ack:
-            return
         ahead = self._ready.take_out(lambda each: each.subscription is subscription)
         ahead += [each for each in self.parked if each.subscription is subscription]
         self.parked = [each for each in self.parked if each.subscription is not subscription]
@@ -147,10 +146,11 @@ class Consuming(Station):
             self.link.wire.check()
         unsettled = self.unsettled
         if not unsettled.ack(tag - self._base):
-            raise _unknown(tag)
+            raise self._unknown(tag)
         if len(unsettled.owed) >= self._most_owed:
             self.flush(deadline)
         elif not self._ready.owed_since:
+            self._ready.owed_since = monotonic()
             self._ready.on_owed()
 
     def ack_up_to(self, tag: int, deadline: float) -> None:
@@ -173,7 +173,7 @@ class Consuming(Station):
         self.link.wire.check()
         message = self.unsettled.held.get(tag - self._base)
         if not isinstance(message, Received):
-            raise _unknown(tag)
+            raise self._unknown(tag)
         return message
 
     def recover(self, deadline: float) -> None:
@@ -237,8 +237,7 @@ class Consuming(Station):
             properties,
             body,
         )
-        if not subscription.no_ack:
-            self.unsettled.held[tag] = message
+        self.unsettled.held[tag] = message
         self._ready.entries.append(message)
 
     def on_method(self, signature: Signature, arguments: bytes) -> None:
@@ -266,7 +265,7 @@ class Consuming(Station):
             wire_name(subscription.queue),
             subscription.tag,
             False,
-            subscription.no_ack,
+            False,  # without acknowledgement the broker would send any number ahead, and forget them
             False,
             False,
             dict(subscription.arguments),
@@ -305,8 +304,8 @@ class Consuming(Station):
     def _all_back(self) -> None:
         """The broker has put back what was held: nobody may settle it, and what was fetched ahead will come again."""
         self.unsettled.clear()
-        self._ready.take_out(lambda each: each.channel is self._channel and not each.no_ack)
-        self.parked = [each for each in self.parked if each.no_ack]
+        self._ready.take_out(lambda each: each.channel is self._channel)
+        self.parked = []
         if not self.number:
             self._base, self._last = self._base + self._last, 0
 
@@ -315,13 +314,14 @@ class Consuming(Station):
         if isinstance(message, Received):
             message.state = state
 
+    def _unknown(self, tag: int) -> ChannelError:
+        if tag <= self._base:
+            return LeaseLost(f"message {tag} is another consumer's by now: the broker closed the channel it came on")
+        return PreconditionFailed(f"unknown delivery tag {tag}: settled before, or of another channel or connection")
+
     def _wire_tag(self, message: Received) -> int:
         return int(message.delivery_tag or 0) - self._base
 
 
 def _qos(count: int, together: bool) -> Question:
     return Question(spec.Basic.Qos, "lBb", (0, count, together), spec.Basic.QosOk)
-
-
-def _unknown(tag: int) -> PreconditionFailed:
-    return PreconditionFailed(f"unknown delivery tag {tag}: settled before, or of another channel or connection")

@@ -6,7 +6,8 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec
+from weakref import WeakMethod
 
 from amqp import spec
 from amqp.serialization import dumps, loads
@@ -17,9 +18,11 @@ from kombu.transport.amqp.frames import Parser, Signature, method
 from kombu.transport.amqp.wire import Wire
 from kombu.transport.native.errors import channel_error, connection_error
 
-__all__ = ["Call", "Dropped", "Link", "Question", "Station", "deadline_in"]
+__all__ = ["Call", "Dropped", "Link", "Question", "Station", "deadline_in", "weakly"]
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
 
 _GOODBYE = 5.0
 """Seconds that a broker has to say goodbye."""
@@ -136,7 +139,7 @@ class Link:
         """Why the broker takes no messages at the moment."""
         self.before_asking: Callable[[], object] = lambda: None
         """Called before something is asked: what is owed goes out first."""
-        self.wire = Wire(opened.sock, opened.heartbeat, self._feed, self._lost)
+        self.wire = Wire(opened.sock, opened.heartbeat, weakly(self._feed), weakly(self._lost))
         self.lock = self.wire.mutex
         self._parser = Parser(self)
         self._channel_max = opened.channel_max
@@ -279,3 +282,15 @@ def _answered(call: Call) -> tuple[Signature, bytes]:
 def deadline_in(seconds: float | None, otherwise: float) -> float:
     """The moment, by the monotonic clock."""
     return monotonic() + (otherwise if seconds is None else seconds)
+
+
+def weakly(method: Callable[P, object]) -> Callable[P, None]:
+    """Calls it as long as its object is there, which this does not hold: a thread of ours keeps nothing alive."""
+    found = WeakMethod(method)
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        bound = found()
+        if bound is not None:
+            bound(*args, **kwargs)
+
+    return call
