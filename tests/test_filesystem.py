@@ -8,18 +8,28 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from kombu import Connection, Queue
-from kombu.exceptions import ConnectionError, InvalidURL, KombuError, NotFound, NotSupported, OperationalError
+from kombu.exceptions import (
+    AccessRefused,
+    ConnectionError,
+    InvalidURL,
+    KombuError,
+    NotFound,
+    NotSupported,
+    OperationalError,
+)
 from kombu.testing import bodies, message
 from kombu.transport.filesystem import FileStore, locks, state
 from kombu.transport.filesystem.names import Name, folder_name, message_id, read_name
 from kombu.transport.virtual.store import Delivery, Done, QueueSpec
 
 ORDERS = "orders"
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -371,6 +381,19 @@ def run(program: str, path: Path) -> None:
     subprocess.run([sys.executable, "-c", program, path], timeout=60, check=False)
 
 
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    """Not root, who has every right."""
+    root = not os.geteuid()
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Path]:
     """A file system of one MiB."""
@@ -415,12 +438,15 @@ class TestDisk:
         assert bodies(take(opened(mounted / "spool"))) == ["a"]
 
     def test_a_folder_without_rights_is_named(self, path: Path) -> None:
-        if not os.geteuid():
-            pytest.skip("root has every right")
-        opened(path)
-        path.chmod(0o500)
-        with pytest.raises(KombuError, match="may not do that"):
+        store = opened(path)
+        put(store, "a")
+        path.chmod(0)
+        with somebody_else(), pytest.raises(AccessRefused, match="may not do that"):
             FileStore(str(path)).open()
+        with somebody_else(), pytest.raises(AccessRefused, match="may not do that"):
+            put(store, "b")
+        path.chmod(0o700)
+        assert bodies(take(store)) == ["a"]
 
 
 class TestLife:
