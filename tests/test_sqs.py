@@ -12,7 +12,14 @@ import pytest
 pytest.importorskip("boto3")
 
 from kombu import Connection, Exchange, Message, Queue
-from kombu.exceptions import AccessRefused, ConnectionError, KombuError, NotSupported, PreconditionFailed
+from kombu.exceptions import (
+    AccessRefused,
+    ConnectionError,
+    KombuError,
+    NotFound,
+    NotSupported,
+    PreconditionFailed,
+)
 from kombu.testing import bodies, message
 from kombu.transport.sqs import SQSStore
 from kombu.transport.sqs.limits import Limits
@@ -291,6 +298,35 @@ class TestForeignMessages:
         assert region.attributes(url)["KmsMasterKeyId"] == "alias/aws/sqs"
         assert region.attributes(url)["MessageRetentionPeriod"] == "1209600"
         assert region.calls.sqs("list_queue_tags", QueueUrl=url)["Tags"]["team"] == "shop"
+
+
+class TestDeletedElsewhere:
+    """At the console of AWS, where nobody knows of our topology."""
+
+    def test_a_publisher_is_told(self, connection: Connection, region: Region) -> None:
+        Queue(QUEUE)(connection).declare()
+        region.calls.sqs("delete_queue", QueueUrl=url_of(region, QUEUE))
+        with pytest.raises(NotFound, match="'orders' is declared, but was deleted at AWS"):
+            connection.Producer().publish(1, routing_key=QUEUE)
+
+    def test_a_consumer_is_told(self, connection: Connection, region: Region) -> None:
+        orders = Queue(QUEUE)(connection)
+        orders.declare()
+        with connection.Consumer(orders, on_message=print):
+            with pytest.raises(TimeoutError):
+                connection.drain_events(timeout=0.2)
+            region.calls.sqs("delete_queue", QueueUrl=url_of(region, QUEUE))
+            with pytest.raises(NotFound, match="deleted at AWS"):
+                connection.drain_events(timeout=20)
+
+    def test_it_can_be_declared_again(self, connection: Connection, region: Region) -> None:
+        orders = Queue(QUEUE)(connection)
+        orders.declare()
+        region.calls.sqs("delete_queue", QueueUrl=url_of(region, QUEUE))
+        orders.delete()
+        orders.declare()
+        connection.Producer().publish(1, routing_key=QUEUE)
+        assert orders.get() is not None
 
 
 class TestRedrive:

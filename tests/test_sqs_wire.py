@@ -69,7 +69,17 @@ def test_a_message_that_others_sent_is_bytes_with_its_attributes_as_headers() ->
 
 @pytest.mark.parametrize("head", ["", " ", "no JSON", "[]", '{"exchange": 7}'])
 @pytest.mark.parametrize(
-    "note", ["", "{", "[1]", '{"body": 7, "ttl": "x", "due": true}', '{"body": "base64"}', "\ud800"]
+    "note",
+    [
+        "",
+        "{",
+        "[1]",
+        '{"body": 7, "ttl": "x", "due": true}',
+        '{"body": "base64"}',
+        "\ud800",
+        '{"due": -1}',
+        '{"ttl": 1%s}' % ("0" * 400),
+    ],
 )
 def test_a_forged_head_or_note_never_raises_and_keeps_the_body(head: str, note: str) -> None:
     attributes = {

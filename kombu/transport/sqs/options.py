@@ -37,7 +37,7 @@ class Settings:
     max_polls: int = 10
     supports_fanout: bool = False
     filter_delay: float = 900.0
-    topology_check: float = 10.0
+    topology_check: float = 30.0
     max_message_size: int = AWS.size
     message_group: str = "kombu"
     redrive: bool = False

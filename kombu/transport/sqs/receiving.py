@@ -62,12 +62,20 @@ class _Line:
 
 
 class Receiver:
-    """For one store; ``give_back`` makes messages visible again."""
+    """For one store. ``give_back`` makes messages visible again; ``missing`` is told of a queue that AWS does not know,
+    and raises where it should."""
 
-    def __init__(self, calls: Calls, queues: Queues, give_back: Callable[[Sequence[Taken]], object]) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        queues: Queues,
+        give_back: Callable[[Sequence[Taken]], object],
+        missing: Callable[[str], object],
+    ) -> None:
         self._calls = calls
         self._queues = queues
         self._give_back = give_back
+        self._missing = missing
         self._longest = calls.settings.wait_time_seconds
         self._most_polls = calls.settings.max_polls
         self._lines: dict[str, _Line] = {}
@@ -87,7 +95,12 @@ class Receiver:
             ask = line.may_be_asked(time.monotonic())
         while ask and len(taken) < limit:
             asked = min(limit - len(taken), BATCH)
-            found = self.ask(queue, asked, lease)
+            try:
+                found = self.ask(queue, asked, lease)
+            except KombuError:
+                if not taken:
+                    raise
+                break  # what was received is not to be lost for that; the next call will meet it again
             taken += found
             line.hot = ask = len(found) == asked
         return taken
@@ -97,7 +110,7 @@ class Receiver:
         try:
             return self._receive(queue, limit, lease, 0)
         except QueueMissing:
-            self._queues.forget(queue)
+            self._missing(queue)
             return []
 
     def wait(self, queues: Sequence[str], timeout: float) -> None:
@@ -186,8 +199,8 @@ class Receiver:
         try:
             found = self._receive(line.queue, limit, line.lease, seconds)
         except QueueMissing:
-            self._queues.forget(line.queue)
             line.not_before = time.monotonic() + _MISSING
+            failed = self._is_missed(line.queue)
         except KombuError as exc:
             failed = exc
         else:
@@ -195,6 +208,13 @@ class Receiver:
         line.silent = 0 if found else line.silent + 1
         line.hot = len(found) == limit
         self._hand_over(line, found, failed)
+
+    def _is_missed(self, queue: str) -> KombuError | None:
+        try:
+            self._missing(queue)
+        except KombuError as exc:
+            return exc
+        return None
 
     def _hand_over(self, line: _Line, found: list[Taken], failed: KombuError | None) -> None:
         with self._changed:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
-from kombu.exceptions import NotFound, OperationalError
+from kombu.exceptions import KombuError, NotFound, OperationalError
 from kombu.transport.sqs.calls import Calls
 from kombu.transport.sqs.errors import QueueMissing
 from kombu.transport.sqs.limits import AWS, BATCH, Limits, tens, whole
@@ -73,7 +73,7 @@ class SQSStore:
         kind = FixedTopology if settings.predefined else TaggedTopology
         self._topology = kind(self._calls, self._queues)
         self._sender = Sender(self._calls, self._queues, limits, self._topology.last_topics)
-        self._receiver = Receiver(self._calls, self._queues, self._give_back)
+        self._receiver = Receiver(self._calls, self._queues, self._give_back, self._missing)
         self._held: dict[int | str, Taken] = {}
         self._lock = Lock()
         self._looks: dict[str, float] = {}
@@ -135,12 +135,21 @@ class SQSStore:
         try:
             self._sender.put(items)
         except QueueMissing as exc:
+            self._moved(items)
             raise TopologyMoved from exc
         for queue, _ in items:
             self._receiver.heat(queue)
 
     def claim(self, wants: Mapping[str, int], lease: float) -> list[Delivery]:
-        return [each for queue, limit in wants.items() for each in self._claim(queue, limit, lease)]
+        found: list[Delivery] = []
+        for queue, limit in wants.items():
+            try:
+                found += self._claim(queue, limit, lease)
+            except KombuError:
+                if not found:
+                    raise
+                break  # what was claimed is not to be lost for that; the next call will meet it again
+        return found
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
         held = self._surrender([outcome.lease for outcome in outcomes])
@@ -153,7 +162,7 @@ class SQSStore:
     def extend(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
         held = [self._still_held(lease) for lease in leases]
         changes = [_Change(taken, self._at_most(taken, seconds)) for taken in held if taken is not None]
-        lost = self._change(changes)
+        lost = self._change([change for change in changes if change.seconds > 0])  # after 12 hours AWS gives no more
         answers: list[Lease | None] = []
         for lease, taken in zip(leases, held, strict=True):
             if taken is None or taken.message.handle in lost:
@@ -203,6 +212,24 @@ class SQSStore:
             if len(found) < limit:
                 found += self._sweep(queue, limit - len(found), lease)
         return found
+
+    def _missing(self, queue: str) -> None:
+        """AWS does not know it. If it is declared nevertheless, somebody has deleted it behind our back, and whoever
+        consumes from it would wait for ever. Raises :class:`NotFound`."""
+        self._queues.forget(queue)
+        if queue in self.topology().queues:
+            raise NotFound(
+                f"queue {queue!r} is declared, but was deleted at AWS by another program: delete it here, too, and"
+                " declare it again"
+            )
+
+    def _moved(self, items: Iterable[tuple[str, Envelope]]) -> None:
+        """Which of the queues has gone? :class:`NotFound` for one that has not moved, but is missing."""
+        for queue in {queue for queue, _ in items}:
+            try:
+                self._queues.url(queue)
+            except QueueMissing:
+                self._missing(queue)
 
     def _claim(self, queue: str, limit: int, lease: float) -> list[Delivery]:
         if limit <= 0:
@@ -276,6 +303,7 @@ class SQSStore:
         try:
             self._sender.move(move.into)
         except QueueMissing as exc:
+            self._moved(move.into)
             raise TopologyMoved from exc
         for queue, _ in move.into:
             self._receiver.heat(queue)

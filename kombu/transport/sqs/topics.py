@@ -82,7 +82,7 @@ def topic_for(topics: Topics, exchange: str, key: str, queues: set[str], settled
 
 
 def topic_name(exchange: str, prefix: str) -> str:
-    """As queues are called, but never as a FIFO topic: no name has the character NUL, so this is no other exchange's."""
+    """As queues are called, but never a FIFO topic's: no name has the character NUL, so this is no other exchange's."""
     return mapped(f"{exchange}\0" if is_fifo(exchange) else exchange, prefix)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ class TaggedTopology(DocumentTopology[int]):
         seen = self._seen
         if strict or seen is None or time.monotonic() - seen.at >= self._check_every:
             try:
-                seen = self._read()
+                seen = self._read(patient=strict or seen is None)
             except Throttled:
                 if strict or seen is None:
                     raise
@@ -132,24 +133,38 @@ class TaggedTopology(DocumentTopology[int]):
         with self._lock.held(self._made()):
             return super()._change_once(edit)
 
-    def _read(self) -> Seen:
-        text = self._read_text()
+    def _read(self, patient: bool = True) -> Seen:
+        text = self._read_text(patient)
         seen = self._seen = (_parsed(text) if text else Seen())._replace(at=time.monotonic())
         return seen
 
-    def _read_text(self) -> str:
+    def _read_text(self, patient: bool) -> str:
+        """AWS answers few such questions in a second; for a writer half way one waits in any case."""
         url = self._found()
         if url is None:
             return ""
-        for attempt in range(_READINGS):
+        for attempt in range(1, _READINGS):
             try:
-                return from_tags(self._calls.sqs("list_queue_tags", QueueUrl=url).get("Tags", {}))
-            except QueueMissing:
-                self._place.url = None
-                return ""
+                return self._read_tags(url)
             except Torn:
                 time.sleep(_PAUSE * attempt)
-        raise InconsistencyError("transport 'sqs': the tags with the topology do not belong together: declare it again")
+            except Throttled:
+                if not patient:
+                    raise
+                time.sleep(_PAUSE * attempt * (1 + random.random()))
+        try:
+            return self._read_tags(url)
+        except Torn as exc:
+            raise InconsistencyError(
+                "transport 'sqs': the tags with the topology do not belong together: declare it again"
+            ) from exc
+
+    def _read_tags(self, url: str) -> str:
+        try:
+            return from_tags(self._calls.sqs("list_queue_tags", QueueUrl=url).get("Tags", {}))
+        except QueueMissing:
+            self._place.url = None
+            return ""
 
     def _found(self) -> str | None:
         """The URL of the queue with the tags; None where nothing was ever declared."""

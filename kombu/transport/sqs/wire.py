@@ -161,9 +161,13 @@ def _note(attribute: Mapping[str, Any] | None) -> Note:
         return PLAIN
     if not isinstance(found, dict):
         return PLAIN
-    numbers = {name: found[name] for name in ("ttl", "stored", "due", "tried") if type(found.get(name)) is int}
+    numbers = {name: found[name] for name in ("ttl", "stored", "due", "tried") if _is_sane(found.get(name))}
     body = found.get("body")
     return Note(body=body if isinstance(body, str) else "", **numbers)
+
+
+def _is_sane(number: object) -> bool:
+    return type(number) is int and 0 <= number < 1 << 53
 
 
 def _foreign(queue: str, message: Mapping[str, Any], attributes: Mapping[str, Mapping[str, Any]]) -> str:
