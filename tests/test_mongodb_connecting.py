@@ -15,6 +15,7 @@ from kombu.testing.outcomes import OutcomeConformance
 from kombu.testing.waiting import WaitingConformance
 from kombu.transport.mongodb import MongoStore, Transport
 from kombu.transport.mongodb.settings import Settings, read_settings
+from kombu.transport.mongodb.waiting import Bell, Watch
 from tests import mongodb, servers
 from tests.certificates import Authority
 from tests.mongodb import again, private
@@ -225,6 +226,20 @@ class TestAlone(MessageConformance, OutcomeConformance, WaitingConformance):
             full = Queue("full", queue_arguments={"x-overflow": "reject-publish", "x-max-length": 1})
             with pytest.raises(NotSupported, match="transport 'mongodb' does not keep the argument 'x-overflow'"):
                 full(connection).declare()
+
+    def test_why_consumers_poll_is_said_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        with caplog.at_level("INFO", "kombu.transport.mongodb"):
+            store = self.handle()
+            assert isinstance(store, MongoStore)
+            watch = Watch(store.server.messages, Bell(), "here", 5.0)
+            assert not watch.covers({1})
+            assert watch._thread is not None
+            watch._thread.join(self.patience)
+            assert not watch.covers({1})
+        assert [record.getMessage().partition("(")[0] for record in caplog.records] == [
+            f"{store.server.place}: no replica set, so no transactions and no change streams",
+            "here: no change stream ",
+        ]
 
     def test_dead_letters_move(self) -> None:
         with Connection(mongodb.url(self.database, self.port)) as connection:

@@ -47,6 +47,7 @@ class MongoClaims(MongoSettling):
                 self.refreshed()
                 continue
             claimed = self._claim(picked, lease, known)
+            self._spread = 1 if len(claimed) == len(picked) else min(2 * self._spread, _MOST_SPREAD)
             if claimed or not picked:
                 return claimed
         return []
@@ -139,7 +140,6 @@ class MongoClaims(MongoSettling):
                 ids = [each["_id"] for each in found]
                 held = messages.find({"_id": {"$in": ids}, "token": token}, {"_id": 1})
                 mine = documents.by_id(found, (each["_id"] for each in held))
-        self._spread = 1 if won == len(found) else min(2 * self._spread, _MOST_SPREAD)
         return [
             documents.delivery(each, known.names[each["queue"]], token, documents.deliveries(each) + 1) for each in mine
         ]
