@@ -231,7 +231,7 @@ class PikaConnection:
     def _dial(self, answer: Answer[None]) -> None:
         def opened() -> None:
             self._asking = Line(self._wire)
-            self.outgoing = Outgoing(self, self._wire)
+            self.outgoing = Outgoing(self, self._wire, self._services)
             self._connected = True
             self._watch(-1, time.monotonic())
             answer.give(None)

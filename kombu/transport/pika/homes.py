@@ -105,7 +105,6 @@ class OwnHome(Home):
         self._thread.join()
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
         try:
             loop.run_forever()
         finally:

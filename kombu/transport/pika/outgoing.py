@@ -17,7 +17,7 @@ from kombu.transport.native.errors import blocked
 from kombu.transport.pika.homes import Answer
 from kombu.transport.pika.line import Ask
 from kombu.transport.pika.publishing import Done, Parcel, Publishing, packed
-from kombu.transport.pika.wire import Wire
+from kombu.transport.pika.wire import Services, Wire
 
 if TYPE_CHECKING:
     from kombu.transport.pika.connection import PikaConnection
@@ -30,13 +30,13 @@ logger = logging.getLogger(__name__)
 class Outgoing:
     """Of one connection. Made in the event loop."""
 
-    def __init__(self, connection: PikaConnection, wire: Wire) -> None:
+    def __init__(self, connection: PikaConnection, wire: Wire, services: Services) -> None:
         self.blocked: str | None = None
         """Why the broker takes no messages; None while it does."""
         self._connection = connection
         self._options = connection.options
-        self._publishing = Publishing(wire, connection.options.confirm_publish)
-        self._frame_max = int(wire.params.frame_max or 0)
+        self._frame_max = int(wire.params.frame_max)
+        self._publishing = Publishing(wire, services, connection.options.confirm_publish, self._frame_max)
         self._held_back: list[Callable[[], object]] = []
         self._exchanges: set[str] = set()
         self._stairs = -2

@@ -13,8 +13,9 @@ from kombu.transport.base import Publication
 from kombu.transport.native.checks import check_header_size, check_publication, wire_name
 from kombu.transport.native.confirms import Confirms, Ticket, raise_refusals
 from kombu.transport.native.properties import encode_properties, readable
+from kombu.transport.pika.frames import HEADER, pieces
 from kombu.transport.pika.line import Line
-from kombu.transport.pika.wire import Properties, Wire
+from kombu.transport.pika.wire import Properties, Services, Wire
 
 __all__ = ["Done", "Parcel", "Publishing", "packed"]
 
@@ -27,7 +28,7 @@ class Parcel:
     """Publications ready to be sent, with the bytes of their properties. ``withdrawn``: nobody waits for it."""
 
     publications: Sequence[Publication]
-    properties: Sequence[Properties]
+    properties: Sequence[bytes]
     withdrawn: bool = False
     sent: bool = False
 
@@ -38,16 +39,18 @@ def packed(publications: Sequence[Publication], frame_max: int) -> Parcel:
     for publication in publications:
         check_publication(publication)
         raw = encode_properties(publication.content.properties)
-        check_header_size(len(raw), frame_max)
-        made.append(Properties(raw))
+        check_header_size(len(raw) + HEADER, frame_max)
+        made.append(raw)
     return Parcel(publications, made)
 
 
 class Publishing:
     """Of one connection, for all its channels."""
 
-    def __init__(self, wire: Wire, confirm: bool) -> None:
+    def __init__(self, wire: Wire, services: Services, confirm: bool, frame_max: int) -> None:
+        self._services = services
         self._confirm = confirm
+        self._frame_max = frame_max
         self._line = Line(wire, self._prepare if confirm else self._listen, self._lost)
         self._confirms = Confirms()
         self._waiting: dict[Ticket, Done] = {}
@@ -83,11 +86,8 @@ class Publishing:
         parcel.sent = True
         if self._confirm:
             self._waiting[self._confirms.sent(parcel.publications)] = done
-        publish = channel.basic_publish
-        for (content, exchange, routing_key, mandatory, _), properties in zip(
-            parcel.publications, parcel.properties, strict=True
-        ):
-            publish(wire_name(exchange), _key(exchange, routing_key), content.body, properties, mandatory)
+        for piece in pieces(channel.channel_number, parcel.publications, parcel.properties, self._frame_max):
+            self._services.write(piece)
         if not self._confirm:
             done(None)
 
@@ -140,8 +140,3 @@ def _what_it_means(why: KombuError, ticket: Ticket, alone: bool) -> KombuError:
 
 def _is_to_blame(why: KombuError, ticket: Ticket) -> bool:
     return isinstance(why, NotFound) and f"'{wire_name(ticket.publications[0].exchange)}'" in str(why)
-
-
-def _key(exchange: str, routing_key: str) -> str:
-    """The default exchange's keys are names of queues."""
-    return routing_key if exchange else wire_name(routing_key)

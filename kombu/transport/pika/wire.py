@@ -15,6 +15,7 @@ from typing import Any
 
 from pika import frame, spec
 from pika.adapters.asyncio_connection import AsyncioConnection, _AsyncioIOServicesAdapter
+from pika.adapters.utils import nbio_interface
 
 __all__ = ["Properties", "Services", "Wire"]
 
@@ -38,7 +39,7 @@ class Services(_AsyncioIOServicesAdapter):  # type: ignore[misc]
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self._carrier: Any = None
+        self._carrier: nbio_interface.AbstractStreamTransport | None = None
         self._sockets: list[socket.socket] = []
 
     def connect_socket(self, sock: socket.socket, *args: Any, **kwargs: Any) -> Any:
@@ -54,6 +55,11 @@ class Services(_AsyncioIOServicesAdapter):  # type: ignore[misc]
             on_done(result)
 
         return super().create_streaming_connection(protocol_factory, sock, done, *args, **kwargs)
+
+    def write(self, data: bytes) -> None:
+        """Frames, after those that pika has written."""
+        if self._carrier is not None:
+            self._carrier.write(data)
 
     def cut(self) -> None:
         """Both directions, at once: for pika the broker has hung up then."""
