@@ -12,6 +12,7 @@ from kombu.testing.transports import TransportCase, TransportConformance, table
 from tests.rabbitmq import OnRabbitMQ
 from tests.transport_subjects import (
     OnBeanstalk,
+    OnCouchDB,
     OnFile,
     OnFilesystem,
     OnMariaDB,
@@ -77,6 +78,11 @@ class TestRedis(OnRedis):
     pass
 
 
+@pytest.mark.server("couchdb")
+class TestCouchDB(OnCouchDB):
+    pass
+
+
 @pytest.mark.server("beanstalkd")
 class TestBeanstalk(OnBeanstalk):
     pass
@@ -118,6 +124,7 @@ COLUMNS: dict[str, type[TransportCase]] = {
     "sqlalchemy on MariaDB": TestSQLAlchemyOnMariaDB,
     "filesystem": TestFilesystem,
     "redis": TestRedis,
+    "couchdb": TestCouchDB,
     "beanstalk": TestBeanstalk,
     "sqs": TestSQS,
     "mongodb": TestMongoDB,

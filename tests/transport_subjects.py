@@ -17,7 +17,7 @@ from kombu import Queue
 from kombu.testing.transports import TransportCase, TransportConformance
 from kombu.transport.memory import MemoryStore
 from kombu.transport.virtual import VirtualConnection
-from tests import beanstalk, mongodb, redises, servers
+from tests import beanstalk, couchdb, mongodb, redises, servers
 from tests.aws import Region
 
 T = TypeVar("T")
@@ -178,6 +178,22 @@ class OnMongoDB(TransportConformance):
 
     def url(self) -> str:
         return mongodb.url(self.database)
+
+
+class OnCouchDB(TransportConformance):
+    transport = "couchdb"
+    brief = 0.5
+
+    def setup_method(self) -> None:
+        super().setup_method()
+        self.name = f"kombu-{uuid4().hex}"
+
+    def teardown_method(self) -> None:
+        super().teardown_method()
+        couchdb.drop(self.name)
+
+    def url(self) -> str:
+        return f"couchdb://{servers.HOST}:{servers.COUCHDB_PORT}/{self.name}?timeout=30"
 
 
 class OnBeanstalk(TransportConformance):
