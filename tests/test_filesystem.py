@@ -25,7 +25,7 @@ from kombu.exceptions import (
 )
 from kombu.testing import bodies, message
 from kombu.transport.filesystem import FileStore, locks, state
-from kombu.transport.filesystem.names import Name, folder_name, message_id, read_name
+from kombu.transport.filesystem.names import Name, first_place, folder_name, message_id, read_name
 from kombu.transport.virtual.store import Delivery, Done, QueueSpec
 
 ORDERS = "orders"
@@ -167,7 +167,7 @@ class TestNames:
     def test_a_files_name_is_read_back_as_it_was_written(self) -> None:
         name = Name(id=message_id(5, 9, 77), place=600, at=17, count=3, size=1024, expires=99, token="abc-258")
         assert read_name(str(name)) == name
-        assert (name.priority, name.first_place) == (9, 5)
+        assert first_place(name.id) == (name.priority, 5)
 
     @pytest.mark.parametrize(
         "text", ["", "notes.txt", "a.b.c.d.e.f.g", ".nfs0001", f"{Name(id=message_id(1, 0, 0), place=1)}~"]
@@ -182,6 +182,8 @@ class TestStrangers:
     ) -> None:
         put(store, "a")
         put(store, "b", delay=3600)
+        store.put([(ORDERS, message("mortal", ttl=1e-6))])
+        store.settle([Done(each.lease) for each in store.sweep(10, 60.0)])
         queue = path / "queues" / ORDERS
         folders = [
             path,
@@ -190,7 +192,9 @@ class TestStrangers:
             path / "commits",
             *{each.parent for each in queue.rglob("*")},
         ]
-        strangers = [folder / "README.txt" for folder in folders if folder.is_dir()]
+        (queue / "mortal" / "0" / "0").mkdir(parents=True)
+        folders.append(queue / "mortal" / "0" / "0")
+        strangers = [folder / name for folder in folders if folder.is_dir() for name in ("README.txt", "abc.def")]
         for stranger in strangers:
             stranger.write_text("please keep")
         with caplog.at_level(logging.WARNING):

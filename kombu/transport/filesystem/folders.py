@@ -11,10 +11,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 
 from kombu.transport.filesystem.contents import sync_folder
-from kombu.transport.filesystem.names import Name, read_name
+from kombu.transport.filesystem.names import Name, mortal_name, read_mortal, read_name
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ class Folders:
 
     def mortal(self, name: Name) -> str:
         """The empty file that says when its time to live is over."""
-        return f"{self._slot(self._mortal, name.expires, 22, 34)}/{name.expires:016x}.{name.id}"
+        return f"{self._slot(self._mortal, name.expires, 22, 34)}/{mortal_name(name)}"
 
     def ready(self, next_place: int | None = None) -> Iterator[tuple[str, Name]]:
         """The ready messages in the order of delivery, with their files.
@@ -89,11 +88,13 @@ class Folders:
                 folder = f"{self._mortal}/{outer}/{inner}"
                 names = listed(folder)
                 for text in names:
-                    at, _, id = text.partition(".")
-                    with suppress(ValueError):
-                        yield f"{folder}/{text}", int(at, 16), id
-                        if int(at, 16) > now:
-                            return
+                    if (found := read_mortal(text)) is None:
+                        _report(f"{folder}/{text}")
+                        continue
+                    at, id = found
+                    yield f"{folder}/{text}", at, id
+                    if at > now:
+                        return
                 if not names:
                     prune(folder, self._mortal)
 

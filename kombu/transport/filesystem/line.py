@@ -10,7 +10,7 @@ from itertools import islice
 
 from kombu.transport.filesystem.contents import stored_at
 from kombu.transport.filesystem.folders import Folders, in_folder, make_folder, move, prune
-from kombu.transport.filesystem.names import NEVER, Name, message_id
+from kombu.transport.filesystem.names import NEVER, Name, first_place, message_id
 from kombu.transport.filesystem.state import FRESH, State, read_state, write_state
 from kombu.transport.virtual.store import Counts, Envelope, Lease, MessageId, QueueSpec
 
@@ -268,14 +268,13 @@ class Line:
 
     def _free_one(self, id: str) -> Found | None:
         """Most are still where they were stored."""
-        place, priority = int(id[:16], 16), int(id[16:18], 16)
-        near = in_folder(self.folders.bucket(priority, place))
+        near = in_folder(self.folders.bucket(*first_place(id)))
         everywhere = (found for each in (self.folders.ready, self.folders.later) for found in each())
         return next((found for each in (near, everywhere) for found in each if found[1].id == id), None)
 
     def _bucket_of(self, id: str, place: str) -> str | None:
         with suppress(ValueError):
-            return self.folders.bucket(int(id[16:18], 16), int(place, 16))
+            return self.folders.bucket(first_place(id)[0], int(place, 16))
         return None
 
     def _prune_after(self, file: str, name: Name) -> None:

@@ -68,12 +68,7 @@ class Name:
 
     @property
     def priority(self) -> int:
-        return int(self.id[16:18], 16)
-
-    @property
-    def first_place(self) -> int:
-        """The place in line that it was given when it was stored."""
-        return int(self.id[:16], 16)
+        return first_place(self.id)[0]
 
     def free(self, *, counted: bool = True) -> Name:
         """Nobody's, in its place, with or without the latest claim."""
@@ -83,6 +78,11 @@ class Name:
 def message_id(place: int, priority: int, salt: int) -> str:
     """Sorts in the order of storing. The salt keeps two apart whatever happened to the count of places."""
     return f"{place:{_NUMBER}}{priority:02x}{salt:08x}"
+
+
+def first_place(id: str) -> tuple[int, int]:
+    """Priority and place in line of a message when it was stored. Raises ``ValueError`` for what is no message's id."""
+    return int(id[16:18], 16), int(id[:16], 16)
 
 
 def read_name(text: str) -> Name | None:
@@ -105,3 +105,19 @@ def read_name(text: str) -> Name | None:
     except ValueError:
         return None
     return name if str(name) == text else None
+
+
+def mortal_name(name: Name) -> str:
+    """Of the empty file that says when a message's time to live is over."""
+    return f"{name.expires:{_NUMBER}}.{name.id}"
+
+
+def read_mortal(text: str) -> tuple[int, str] | None:
+    """That time, and the message's id; None for another file."""
+    at, _, id = text.partition(".")
+    try:
+        when = int(at, 16)
+        int(id, 16)
+    except ValueError:
+        return None
+    return (when, id) if text == f"{when:{_NUMBER}}.{id}" and len(id) == len(message_id(0, 0, 0)) else None
