@@ -28,7 +28,8 @@ What else may be said, and need not be:
     True where a server that is killed may have forgotten acknowledgements, though no messages: RabbitMQ writes those
     to the disk a little later.
 ``victim_setup``
-    A function, as ``"module:function"``, which a process that is to be killed calls first.
+    A function, as ``"module:function"``, which a process that is to be killed calls first; ``victim_url`` is its URL
+    where that is another.
 
 ``self.stack`` is an ``ExitStack`` that is closed when the test ends.
 

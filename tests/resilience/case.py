@@ -98,6 +98,11 @@ class ResilienceCase:
         """The URL past all proxies."""
         return self.url_of(self.own.port)
 
+    @property
+    def victim_url(self) -> str:
+        """The same for another process."""
+        return self.direct
+
     def proxy(self) -> Proxy:
         """One more, until the test ends."""
         return self._proxies.enter_context(Proxy(self.own.port))

@@ -11,7 +11,7 @@ class Kills(ResilienceCase):
         queue, (body,) = self.queue(), self.some()
         seen: list[dict[str, object]] = []
         self.publish(queue, body)
-        hold_and_be_killed(self.direct, queue, self.options, self.patience, self.victim_setup)
+        hold_and_be_killed(self.victim_url, queue, self.options, self.patience, self.victim_setup)
         with self.consuming(self.direct, queue, lambda message: seen.append(dict(message.delivery_info))):
             self.delivered(body)
             self.eventually(lambda: seen)
