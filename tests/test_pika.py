@@ -6,11 +6,10 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
-import pika
 import pytest
 
 from kombu import Connection, Exchange, Message, Queue
@@ -27,7 +26,6 @@ from kombu.exceptions import (
     PublishUncertain,
 )
 from kombu.testing.case import in_threads
-from kombu.transport.pika.channel import Channel
 from tests import rabbitmq, servers
 from tests.background import eventually
 from tests.memory import PATIENCE
@@ -63,8 +61,12 @@ def proxy() -> Iterator[Proxy]:
         yield made
 
 
-def raw(host: str) -> pika.BlockingConnection:
-    return pika.BlockingConnection(pika.ConnectionParameters(servers.HOST, servers.RABBITMQ_PORT, host))
+def publish_as_a_stranger(host: str, queue: str, body: bytes, properties: Mapping[str, Any]) -> None:
+    import pika
+
+    where = pika.ConnectionParameters(servers.HOST, servers.RABBITMQ_PORT, host)
+    with pika.BlockingConnection(where) as connection:
+        connection.channel().basic_publish("", queue, body, pika.BasicProperties(**properties))
 
 
 def take(connection: Connection, queue: Queue, count: int = 1) -> list[Message]:
@@ -80,7 +82,7 @@ def test_both_names_are_of_one_transport(host: str, scheme: str) -> None:
     with Connection(rabbitmq.url(scheme, host)) as connection:
         connection.connect()
         assert connection.transport.driver_name == "pika"
-        assert connection.transport.driver_version() == pika.__version__
+        assert connection.transport.driver_version().startswith("1.")
         assert connection.supports_heartbeats
         assert not connection.is_evented
 
@@ -236,8 +238,7 @@ def test_a_consumer_goes_on_when_the_broker_has_ended_its_channel(
     connection.Producer().publish("one", routing_key=orders.name)
     with connection.Consumer(orders, on_message=received.append):
         connection.drain_events(timeout=PATIENCE)
-        channel = received[0].channel
-        assert isinstance(channel, Channel)
+        channel: Any = received[0].channel
         with caplog.at_level(logging.WARNING, "kombu"):
             channel.connection.soon(lambda: _offend(channel))
             connection.drain_events(timeout=PATIENCE)
@@ -249,27 +250,24 @@ def test_a_consumer_goes_on_when_the_broker_has_ended_its_channel(
     assert orders.get() is None
 
 
-def _offend(channel: Channel) -> None:
-    assert channel._line is not None
-    assert channel._line.channel is not None
+def _offend(channel: Any) -> None:
     channel._line.channel.basic_ack(4711)
 
 
 @pytest.mark.parametrize(
     "properties",
     [
-        pika.BasicProperties(),
-        pika.BasicProperties(content_type="application/json", content_encoding="no-such-encoding"),
-        pika.BasicProperties(headers={"big": 2**40, "list": [1, None], "when": None}, content_type="text/plain"),
-        pika.BasicProperties(content_type="\x00", headers={"compression": "none such"}),
+        {},
+        {"content_type": "application/json", "content_encoding": "no-such-encoding"},
+        {"headers": {"big": 2**40, "list": [1, None], "when": None}, "content_type": "text/plain"},
+        {"content_type": "\x00", "headers": {"compression": "none such"}},
     ],
 )
 def test_messages_of_strangers_are_handed_over(
-    connection: Connection, orders: Queue, host: str, properties: pika.BasicProperties
+    connection: Connection, orders: Queue, host: str, properties: dict[str, Any]
 ) -> None:
     connection.Producer().publish("ours", routing_key=orders.name)
-    with raw(host) as stranger:
-        stranger.channel().basic_publish("", orders.name, b"\xff\x00junk", properties)
+    publish_as_a_stranger(host, orders.name, b"\xff\x00junk", properties)
     ours, theirs = take(connection, orders, 2)
     assert (ours.payload, theirs.body) == ("ours", b"\xff\x00junk")
     theirs.reject()
