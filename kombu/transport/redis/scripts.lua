@@ -21,7 +21,7 @@
 --
 -- The topology has the base <prefix>kombu:topology:{kombu}:
 --
---   :document   hash    version, text (JSON)
+--   :document   hash    version, text (JSON); for an hour more once nothing is declared any more
 --   :mortal     zset    bases of queues, by when a message in them may expire at the earliest
 --   :ending     zset    bases of queues, by when their life may be over at the earliest
 --   :paused     set     bases of queues
@@ -699,8 +699,9 @@ end
 
 --@ script change: clock queues
 -- KEYS: the topology's base and, where they can be reached, the bases of queues that go and of those that come.
--- ARGV: version that it had, its new version, text, '1' if queues go only when their life is over, number that go,
--- number that come, their bases, for each that comes its first life or '', and for each that comes what it is made of.
+-- ARGV: version that it had, its new version, text or '' where nothing is declared any more, '1' if queues go only
+-- when their life is over, number that go, number that come, their bases, for each that comes its first life or '',
+-- and for each that comes what it is made of.
 -- Answers how many messages went and one more; -1 where the version is another, -2 where a queue's life is not over.
 local topology, going, coming = KEYS[1], tonumber(ARGV[5]), tonumber(ARGV[6])
 if (redis.call('HGET', topology .. ':document', 'version') or '0') ~= ARGV[1] then return -1 end
@@ -718,6 +719,11 @@ for n = 1, going do
   at = at + 1
 end
 redis.call('HSET', topology .. ':document', 'version', ARGV[2], 'text', ARGV[3])
+if ARGV[3] == '' then
+  redis.call('EXPIRE', topology .. ':document', 3600) -- no version means just that: nothing is declared
+else
+  redis.call('PERSIST', topology .. ':document')
+end
 for n = 1, coming do
   local first = ARGV[at + coming]
   if first ~= '' then redis.call('ZADD', topology .. ':ending', 'LT', whole(now + first), ARGV[at]) end

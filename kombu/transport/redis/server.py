@@ -10,7 +10,7 @@ from typing import Any
 
 from redis import exceptions as driver
 
-from kombu.exceptions import ConnectionError, ConnectionLimitExceeded, KombuError
+from kombu.exceptions import ConnectionError, ConnectionLimitExceeded, KombuError, OperationalError
 from kombu.transport.redis.bell import Bell
 from kombu.transport.redis.connecting import Connect, Connection
 from kombu.transport.redis.errors import explained
@@ -86,13 +86,15 @@ class Server:
             connection = line.connection
             if line.id is None:
                 connection.send_packed_command([packed((b"CLIENT", b"ID"))])
-                line.id = b"%d" % _answer(connection)
+                line.id = str(_answer(connection)).encode()
             connection.send_packed_command([packed(command)])
             found = bell.wait(seconds + grace, connection._sock)
             if not found:
                 if not bell.heard():
                     raise driver.TimeoutError(f"no answer within {seconds + grace:.1f} seconds")
-                self._unblock(line.id)
+                if not self._unblock(line.id):
+                    self._drop(line)
+                    return None
             answer = _answer(connection)
         except BaseException as exc:
             self._drop(line)
@@ -122,11 +124,13 @@ class Server:
         self._closed = True
         self.forget()
 
-    def _unblock(self, id: bytes) -> None:
-        """By another connection, within the limit; where that cannot be, the one that waits is closed."""
-        answer = self.ask_one(b"CLIENT", b"UNBLOCK", id)
-        if answer not in (0, 1):
-            raise driver.ConnectionError(f"CLIENT UNBLOCK answered {answer!r}")
+    def _unblock(self, id: bytes) -> bool:
+        """By another connection, within the limit. False where that cannot be (no right to it, none free)."""
+        try:
+            [answer] = self.ask((b"CLIENT", b"UNBLOCK", id))
+        except (OperationalError, ConnectionLimitExceeded):
+            return False
+        return not isinstance(answer, driver.ResponseError)
 
     def _take(self) -> _Line:
         """One that the server has not closed: then nothing that is sent is lost without a word."""

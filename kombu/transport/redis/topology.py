@@ -13,8 +13,9 @@ from kombu.transport.redis.keys import Keys
 from kombu.transport.redis.link import Link
 from kombu.transport.redis.records import micro
 from kombu.transport.redis.scripts import Script
-from kombu.transport.virtual.document import DocumentTopology, read_topology
+from kombu.transport.virtual.document import DocumentTopology, read_topology, written
 from kombu.transport.virtual.store import Capabilities, QueueSpec
+from kombu.transport.virtual.topology import Topology
 
 T = TypeVar("T")
 
@@ -66,11 +67,14 @@ class RedisTopology(DocumentTopology[Read]):
     def read_document(self) -> tuple[str, Read]:
         version, text = self._retried(lambda: self._link.ask(b"HMGET", *self._document, b"version", b"text"))
         read = Read(version or b"0", (text or b"").decode())
-        return read.text, read
+        return read.text or _nothing(int(read.version)), read
 
     def write_document(self, text: str, version: int, revision: Read) -> bool:
         before = read_topology(revision.text, self.capabilities.name).queues
-        after = read_topology(text, self.capabilities.name).queues
+        topology = read_topology(text, self.capabilities.name)
+        after = topology.queues
+        if not (topology.queues or topology.exchanges or topology.bindings):
+            text = ""
         gone = [self._keys.queue(name) for name in before if name not in after]
         made = [spec for name, spec in after.items() if name not in before]
         if self._link.split:
@@ -159,6 +163,11 @@ class RedisTopology(DocumentTopology[Read]):
             return call()
         except ConnectionError:
             return call()
+
+
+def _nothing(version: int) -> str:
+    """The document where nothing is declared (any more)."""
+    return written(Topology(version=version))
 
 
 def _fields(spec: QueueSpec) -> list[bytes]:
