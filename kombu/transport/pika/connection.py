@@ -52,6 +52,7 @@ class PikaConnection:
         self._pushes = event_loop is not None
         self.home: Home = OwnHome() if event_loop is None else Home(*event_loop)
         self._connected = False
+        self._given_up = False
         self._why: KombuError = ConnectionError("this connection is closed")
         self._channels: list[Channel] = []
         self._arrived: deque[Arrival] = deque()
@@ -232,6 +233,9 @@ class PikaConnection:
         def opened() -> None:
             self._asking = Line(self._wire)
             self.outgoing = Outgoing(self, self._wire, self._services)
+            if self._given_up:
+                self._services.cut()
+                return
             self._connected = True
             self._watch(-1, time.monotonic())
             answer.give(None)
@@ -247,6 +251,7 @@ class PikaConnection:
             failed(error)
 
     def _give_up_dialing(self) -> None:
+        self._given_up = True
         if hasattr(self, "_services"):
             self._services.cut()
 
@@ -278,6 +283,7 @@ class PikaConnection:
         self.outgoing.end(why)
         for channel in list(self._channels):
             channel.end(why)
+        self.take_back(lambda arrival: arrival.method is not None)
         self._stirred.set()
         if self._farewell is not None:
             self._farewell()
