@@ -342,6 +342,13 @@ def test_a_server_that_would_throw_messages_away_is_not_used(alone: Alone) -> No
         alone.server.says("CONFIG", "SET", "maxmemory", "0")
 
 
+def test_a_policy_that_could_throw_some_keys_away_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    check("redis here", {"maxmemory_policy": "volatile-lru", "maxmemory": "1"})
+    check("redis here", {"maxmemory_policy": "allkeys-lru", "maxmemory": "0"})
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert "noeviction" in caplog.text
+
+
 def test_a_server_that_becomes_a_replica_is_left(alone: Alone) -> None:
     store = redises.store(alone.url(), "")
     store.open()

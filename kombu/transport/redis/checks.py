@@ -39,11 +39,14 @@ def check(where: str, known: dict[str, Any]) -> None:
     if version and _numbers(version) < OLDEST:
         raise VersionMismatch(f"{where} is Redis {version}: Kombu needs {'.'.join(map(str, OLDEST))} or newer")
     policy = known.get("maxmemory_policy", "noeviction")
+    if policy == "noeviction":
+        return
+    remedy = "Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in redis.conf), or use another server"
     if policy.startswith("allkeys") and known.get("maxmemory", "0") != "0":
         raise OperationalError(
-            f"{where} has maxmemory-policy {policy}: it would throw messages away when its memory is full. Set it to"
-            " noeviction (CONFIG SET maxmemory-policy noeviction, and in redis.conf), or use another server"
+            f"{where} has maxmemory-policy {policy}: it would throw messages away when its memory is full. {remedy}"
         )
+    logger.warning("%s has maxmemory-policy %s, and must not throw keys away. %s", where, policy, remedy)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

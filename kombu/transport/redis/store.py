@@ -190,7 +190,7 @@ class RedisStore(RedisBrowser):
         sender: _Sender | None = None,
     ) -> None:
         """Raises what ``put`` does."""
-        mine = sender or (self._senders.pop() if self._senders else _Sender(uuid()))
+        mine = sender or self._free_sender()
         try:
             arguments = [b"%d" % len(queues), mine.next(), version, *batches]
             answer = self._surely(scripts.PUT, [keys[0] + b":sent:" + mine.name, *keys], arguments)
@@ -198,6 +198,12 @@ class RedisStore(RedisBrowser):
             if sender is None:
                 self._senders.append(mine)
         _raise_unless_stored(answer, queues)
+
+    def _free_sender(self) -> _Sender:
+        try:
+            return self._senders.pop()
+        except IndexError:
+            return _Sender(uuid())
 
     def _surely(self, script: Script, keys: list[bytes], arguments: list[bytes]) -> Any:
         """What a batch is answered, sent again while nobody knows whether the server has carried it out."""
