@@ -72,7 +72,8 @@ class Sender:
     def again(self, queue: str, head: str, body: bytes, note: Note, delay: float, group: str | None) -> Parcel:
         """A message that is sent once more: never taken for a duplicate of itself."""
         url = self._queues.url(queue)
-        return self._pack(url, queue, head, body, note, whole(delay), group, uuid())
+        seconds, note = self._delayed(delay, note)
+        return self._pack(url, queue, head, body, note, seconds, group, uuid())
 
     def move(self, items: Iterable[tuple[str, Envelope]]) -> None:
         """As :meth:`put`, but a header that marks duplicates does not count: this is the same message, and must not get
@@ -136,7 +137,7 @@ class Sender:
 
     def _parcel(self, url: str, queue: str, envelope: Envelope, anew: bool = False) -> Parcel:
         note = PLAIN if envelope.ttl is None else Note(ttl=round(envelope.ttl * 1000))
-        delay = whole(envelope.delay)
+        delay, note = self._delayed(envelope.delay, note)
         group = deduplication = None
         if is_fifo(url):
             if delay:
@@ -146,10 +147,13 @@ class Sender:
             head = decode_head(envelope.head)
             group = _header(head, GROUP)
             deduplication = None if anew else _header(head, DEDUPLICATION)
-        if delay > self._limits.delay:
-            note = replace(note, due=round((self._calls.clock.now() + envelope.delay) * 1000))
-            delay = self._limits.delay
         return self._pack(url, queue, envelope.head, envelope.body, note, delay, group, deduplication or uuid())
+
+    def _delayed(self, seconds: float, note: Note) -> tuple[int, Note]:
+        """What AWS is asked for; a message that waits longer says when it is due."""
+        if whole(seconds) <= self._limits.delay:
+            return whole(seconds), note
+        return self._limits.delay, replace(note, due=round((self._calls.clock.now() + seconds) * 1000))
 
     def _pack(
         self,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from threading import Lock
-from typing import Any
+from dataclasses import replace
 
-from kombu.exceptions import KombuError, NotFound, OperationalError
+from kombu.exceptions import KombuError, NotFound
 from kombu.transport.sqs.calls import Calls
 from kombu.transport.sqs.errors import QueueMissing
-from kombu.transport.sqs.limits import AWS, BATCH, Limits, tens, whole
+from kombu.transport.sqs.holding import Change, Holding
+from kombu.transport.sqs.limits import AWS, BATCH, Limits, whole
+from kombu.transport.sqs.mortals import Mortals
 from kombu.transport.sqs.names import is_fifo
 from kombu.transport.sqs.options import Settings
 from kombu.transport.sqs.queues import Queues
@@ -44,21 +44,6 @@ CAPABILITIES = Capabilities(
     atomic_put=False,
 )
 
-_SAFELY = 60
-"""Seconds less than AWS's 12 hours that a message is asked to stay invisible."""
-
-
-_LOOK = 10.0
-"""Seconds until the next look into a queue where messages with a time to live of their own may come at any moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """A message to be made invisible for so many seconds from now; 0: visible."""
-
-    taken: Taken
-    seconds: int
-
 
 class SQSStore:
     """A handle on the queues of one account and region, whose names begin with the same prefix."""
@@ -73,11 +58,9 @@ class SQSStore:
         kind = FixedTopology if settings.predefined else TaggedTopology
         self._topology = kind(self._calls, self._queues)
         self._sender = Sender(self._calls, self._queues, limits, self._topology.last_topics)
-        self._receiver = Receiver(self._calls, self._queues, self._give_back, self._missing)
-        self._held: dict[int | str, Taken] = {}
-        self._lock = Lock()
-        self._looks: dict[str, float] = {}
-        """When to look again for what has expired in a queue: this machine's monotonic clock."""
+        self._holding = Holding(self._calls, self._queues, limits)
+        self._receiver = Receiver(self._calls, self._queues, self._holding.give_back, self._missing)
+        self._mortals = Mortals(self._calls.clock, self._topology, self._receiver, self._holding)
 
     def open(self) -> None:
         self._calls.open()
@@ -126,12 +109,12 @@ class SQSStore:
             self._topology.forget_queue(queue)
             return 0
         self._receiver.forget(queue)
-        self._drop_leases(queue)
+        self._holding.drop(queue)
         return total
 
     def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
         self._topology.check_version(version, strict=not items)
-        self._expect(items)
+        self._mortals.expect(items)
         try:
             self._sender.put(items)
         except QueueMissing as exc:
@@ -152,21 +135,21 @@ class SQSStore:
         return found
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
-        held = self._surrender([outcome.lease for outcome in outcomes])
+        held = self._holding.surrender([outcome.lease for outcome in outcomes])
         try:
             return self._carry_out(outcomes, held)
         except BaseException:
-            self._hold(taken for taken in held if taken is not None)
+            self._holding.hold(taken for taken in held if taken is not None)
             raise
 
     def extend(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
-        held = [self._still_held(lease) for lease in leases]
-        changes = [_Change(taken, self._at_most(taken, seconds)) for taken in held if taken is not None]
-        lost = self._change([change for change in changes if change.seconds > 0])  # after 12 hours AWS gives no more
+        held = [self._holding.still_held(lease) for lease in leases]
+        changes = [Change(taken, self._holding.at_most(taken, seconds)) for taken in held if taken is not None]
+        lost = self._holding.change([each for each in changes if each.seconds])  # none: its 12 hours are over
         answers: list[Lease | None] = []
         for lease, taken in zip(leases, held, strict=True):
             if taken is None or taken.message.handle in lost:
-                self._surrender([lease])
+                self._holding.surrender([lease])
                 answers.append(None)
             else:
                 answers.append(lease)
@@ -196,22 +179,14 @@ class SQSStore:
             return 0
         removed = 0
         while left > 0 and (taken := self._receiver.ask(queue, BATCH, self._limits.delay)):
-            self._delete(taken)
+            self._holding.delete(taken)
             removed += len(taken)
             left -= len(taken)
         return removed
 
     def sweep(self, limit: int, lease: float) -> list[Delivery]:
-        """Of the queues with a time to live, and of those that this handle put mortal messages into."""
-        now = time.monotonic()
-        for name, spec in self._topology.last_topology().queues.items():
-            if "x-message-ttl" in spec.arguments or name in self._topology.mortal:
-                self._looks.setdefault(name, now)
-        found: list[Delivery] = []
-        for queue in [queue for queue, at in list(self._looks.items()) if at <= now]:
-            if len(found) < limit:
-                found += self._sweep(queue, limit - len(found), lease)
-        return found
+        now = self._calls.clock.now()
+        return [_delivery(each, now) for each in self._mortals.dead(limit, lease)]
 
     def _missing(self, queue: str) -> None:
         """AWS does not know it. If it is declared nevertheless, somebody has deleted it behind our back, and whoever
@@ -236,7 +211,7 @@ class SQSStore:
             return []
         taken = self._receiver.take(queue, limit, lease)
         taken = self._renewed(self._without_waiting(taken), lease)
-        self._hold(taken)
+        self._holding.hold(taken)
         now = self._calls.clock.now()
         return [_delivery(each, now) for each in taken]
 
@@ -246,18 +221,18 @@ class SQSStore:
         early = [each for each in taken if each.message.note.due is not None]
         if not early:
             return taken
-        now, changes, parcels, gone = self._calls.clock.now(), list[_Change](), list[Parcel](), list[Taken]()
+        now, changes, parcels, gone = self._calls.clock.now(), list[Change](), list[Parcel](), list[Taken]()
         for each in early:
             left = (each.message.note.due or 0) / 1000 - now
             if left > self._limits.delay:
-                hop = min(whole(left) - self._limits.delay // 2, self._limits.visibility - _SAFELY)
-                changes.append(_Change(each, max(hop, 1)))
+                hop = self._holding.at_most(each, left - self._limits.delay // 2)
+                changes.append(Change(each, max(hop, 1)))
             else:
-                parcels.append(self._again(each, max(left, 0.0), due=None))
+                parcels.append(self._again(each, max(left, 0.0), each.message.note.tried))
                 gone.append(each)
-        self._change(changes)
+        self._holding.change(changes)
         self._sender.send(parcels)
-        self._delete(gone)
+        self._holding.delete(gone)
         return [each for each in taken if each.message.note.due is None]
 
     def _renewed(self, taken: list[Taken], lease: float) -> list[Taken]:
@@ -266,7 +241,7 @@ class SQSStore:
         late = [each for each in taken if not lease / 2 <= each.until - now <= lease + 1]
         if not late:
             return taken
-        lost = self._change([_Change(each, whole(lease)) for each in late])
+        lost = self._holding.change([Change(each, whole(lease)) for each in late])
         until = now + whole(lease)
         renewed = {each.message.handle for each in late}
         return [
@@ -278,13 +253,13 @@ class SQSStore:
     def _carry_out(self, outcomes: Sequence[Outcome], held: Sequence[Taken | None]) -> list[bool]:
         """First what is to be stored, then what is to go."""
         mine = [(outcome, taken) for outcome, taken in zip(outcomes, held, strict=True) if taken is not None]
-        changes: list[_Change] = []
+        changes: list[Change] = []
         parcels: list[Parcel] = []
         gone: list[Taken] = []
         for outcome, taken in mine:
             if isinstance(outcome, Release):
                 change = self._released(taken, outcome)
-                if isinstance(change, _Change):
+                if isinstance(change, Change):
                     changes.append(change)
                     continue
                 parcels.append(change)
@@ -292,14 +267,14 @@ class SQSStore:
                 self._move(outcome)
             gone.append(taken)
         self._sender.send(parcels)
-        lost = self._delete(gone) | self._change(changes)
+        lost = self._holding.delete(gone) | self._holding.change(changes)
         for outcome, taken in mine:
             if isinstance(outcome, Release):
                 self._receiver.heat(taken.queue)
         return [taken is not None and taken.message.handle not in lost for taken in held]
 
     def _move(self, move: Move) -> None:
-        self._expect(move.into)
+        self._mortals.expect(move.into)
         try:
             self._sender.move(move.into)
         except QueueMissing as exc:
@@ -308,64 +283,24 @@ class SQSStore:
         for queue, _ in move.into:
             self._receiver.heat(queue)
 
-    def _released(self, taken: Taken, release: Release) -> _Change | Parcel:
+    def _released(self, taken: Taken, release: Release) -> Change | Parcel:
         """Visible again, at its place, unless that would be wrong: AWS cannot take back a delivery that it has counted,
         nor keep a message invisible for more than 12 hours."""
-        message = taken.message
         seconds = whole(release.delay)
-        if seconds > self._at_most(taken, release.delay):
-            due = round((self._calls.clock.now() + release.delay) * 1000)
-            tried = message.deliveries - (0 if release.counted else 1)
-            return self._again(taken, min(release.delay, self._limits.delay), due=due, tried=tried)
-        if not release.counted and self._counts_exactly(taken.queue):
-            return self._again(taken, release.delay, due=None, tried=message.deliveries - 1)
-        return _Change(taken, seconds)
+        too_long = seconds > self._holding.at_most(taken, release.delay)
+        if too_long or (not release.counted and self._counts_exactly(taken.queue)):
+            return self._again(taken, release.delay, taken.message.deliveries - (0 if release.counted else 1))
+        return Change(taken, seconds)
 
     def _counts_exactly(self, queue: str) -> bool:
         spec = self._topology.last_topology().queues.get(queue)
         return spec is not None and "x-delivery-limit" in spec.arguments and not is_fifo(queue)
 
-    def _again(self, taken: Taken, delay: float, *, due: int | None, tried: int | None = None) -> Parcel:
-        """As a new message, which AWS has not delivered yet; ``tried``: how often it was, if not as often as before."""
+    def _again(self, taken: Taken, delay: float, tried: int) -> Parcel:
+        """As a new message, which AWS has not delivered yet; ``tried``: how often it was delivered."""
         message = taken.message
-        before = message.note.tried if tried is None else tried
-        note = Note(ttl=message.note.ttl, stored=round(message.stored * 1000), due=due, tried=before)
+        note = Note(ttl=message.note.ttl, stored=round(message.stored * 1000), tried=tried)
         return self._sender.again(taken.queue, message.head, message.body, note, delay, message.group)
-
-    def _sweep(self, queue: str, limit: int, lease: float) -> list[Delivery]:
-        """Ask until there is one that has time left: those behind it mostly have more."""
-        found: list[Delivery] = []
-        spec = self._topology.last_topology().queues.get(queue)
-        ttl = spec.arguments.get("x-message-ttl") if spec else None
-        soonest = [ttl / 1000] if isinstance(ttl, int) else []
-        if queue in self._topology.mortal:
-            soonest.append(_LOOK)
-        while len(found) < limit:
-            taken = self._receiver.ask(queue, min(BATCH, limit - len(found)), lease)
-            now = self._calls.clock.now()
-            dead = [each for each in taken if each.message.expired(now)]
-            alive = [each for each in taken if not each.message.expired(now)]
-            self._give_back(alive)
-            self._hold(dead)
-            found += [_delivery(each, now) for each in dead]
-            soonest += [_left(each, now) for each in alive if each.message.note.ttl is not None]
-            if not dead:
-                break
-        if found:
-            soonest.append(lease if len(found) < limit else 0.0)
-        if soonest:
-            self._looks[queue] = time.monotonic() + max(min(soonest), 0.0)
-        else:
-            del self._looks[queue]
-        return found
-
-    def _expect(self, items: Sequence[tuple[str, Envelope]]) -> None:
-        """Messages that may expire: somebody has to look for them."""
-        for queue, envelope in items:
-            if envelope.ttl is not None:
-                self._topology.expect_mortal(queue)
-                at = time.monotonic() + envelope.ttl
-                self._looks[queue] = min(self._looks.get(queue, at), at)
 
     def _counts(self, queue: str) -> Counts:
         found = self._queues.attributes(
@@ -380,79 +315,6 @@ class SQSStore:
             leased=int(found["ApproximateNumberOfMessagesNotVisible"]),
         )
 
-    def _hold(self, taken: Iterable[Taken]) -> None:
-        with self._lock:
-            self._held.update((each.message.handle, each) for each in taken)
-
-    def _still_held(self, lease: Lease) -> Taken | None:
-        taken = self._held.get(lease.token)
-        return taken if taken is not None and taken.until > time.monotonic() else None
-
-    def _surrender(self, leases: Sequence[Lease]) -> list[Taken | None]:
-        """They are nobody else's to settle from now on. None for one that ran out: AWS would not tell whose the message
-        is by then, and take an old receipt handle for a new one."""
-        now = time.monotonic()
-        with self._lock:
-            held = [self._held.pop(lease.token, None) for lease in leases]
-        return [taken if taken is not None and taken.until > now else None for taken in held]
-
-    def _drop_leases(self, queue: str) -> None:
-        with self._lock:
-            self._held = {handle: taken for handle, taken in self._held.items() if taken.queue != queue}
-
-    def _at_most(self, taken: Taken, seconds: float) -> int:
-        """As long as AWS keeps a message invisible after it was received."""
-        passed = time.monotonic() - taken.since
-        return max(min(whole(seconds), self._limits.visibility - _SAFELY - whole(passed)), 0)
-
-    def _give_back(self, taken: Sequence[Taken]) -> None:
-        self._change([_Change(each, 0) for each in taken])
-
-    def _delete(self, taken: Sequence[Taken]) -> set[str]:
-        """The receipt handles of those that were not ours any more."""
-        return self._in_batches("delete_message_batch", [(each, {}) for each in taken])
-
-    def _change(self, changes: Sequence[_Change]) -> set[str]:
-        """The receipt handles of those that were not ours any more."""
-        entries = [(change.taken, {"VisibilityTimeout": change.seconds}) for change in changes]
-        lost = self._in_batches("change_message_visibility_batch", entries)
-        now = time.monotonic()
-        with self._lock:
-            for change in changes:
-                handle = change.taken.message.handle
-                if handle in self._held and handle not in lost:
-                    self._held[handle] = replace(self._held[handle], until=now + change.seconds)
-        return lost
-
-    def _in_batches(self, action: str, entries: Sequence[tuple[Taken, dict[str, Any]]]) -> set[str]:
-        queues: dict[str, list[tuple[Taken, dict[str, Any]]]] = {}
-        for entry in entries:
-            queues.setdefault(entry[0].queue, []).append(entry)
-        lost: set[str] = set()
-        for queue, there in queues.items():
-            for batch in tens(there):
-                lost |= self._ask_batch(action, queue, batch)
-        return lost
-
-    def _ask_batch(self, action: str, queue: str, batch: list[tuple[Taken, dict[str, Any]]]) -> set[str]:
-        handles = [taken.message.handle for taken, _ in batch]
-        asked = [
-            {"Id": str(at), "ReceiptHandle": handle, **entry}
-            for at, (handle, (_, entry)) in enumerate(zip(handles, batch, strict=True))
-        ]
-        try:
-            answer = self._calls.sqs(action, QueueUrl=self._queues.url(queue), Entries=asked)
-        except NotFound:
-            self._queues.forget(queue)
-            return set(handles)
-        failed = answer.get("Failed", ())
-        faults = [each for each in failed if not each.get("SenderFault")]
-        if faults:
-            raise OperationalError(
-                f"{self._calls.settings.place}: {action}: {faults[0].get('Code')}, not done: try again"
-            )
-        return {handles[int(each["Id"])] for each in failed}
-
 
 def _delivery(taken: Taken, now: float) -> Delivery:
     message = taken.message
@@ -465,8 +327,3 @@ def _delivery(taken: Taken, now: float) -> Delivery:
         message.expired(now),
         max(now - message.stored, 0.0),
     )
-
-
-def _left(taken: Taken, now: float) -> float:
-    """Seconds that it has to live."""
-    return taken.message.stored + (taken.message.note.ttl or 0) / 1000 - now

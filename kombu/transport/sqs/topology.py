@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from kombu.exceptions import AccessRefused, InconsistencyError
+from kombu.retry import RetryPolicy
 from kombu.transport.sqs.calls import Calls
 from kombu.transport.sqs.errors import QueueMissing, Throttled
 from kombu.transport.sqs.lock import QueueLock
@@ -23,7 +22,7 @@ from kombu.transport.virtual.topology import BindingSpec, ExchangeSpec, Topology
 from kombu.utils import json
 
 _READINGS = 20
-_PAUSE = 0.05
+_PAUSES = RetryPolicy(interval_start=0.05, interval_step=0.05, interval_max=1.0, jitter=0.5)
 
 
 class Seen(NamedTuple):
@@ -37,11 +36,6 @@ class Seen(NamedTuple):
     at: float = 0.0
 
 
-@dataclass(slots=True)
-class _Place:
-    url: str | None = None
-
-
 class TaggedTopology(DocumentTopology[int]):
     """What the store knows of it, without the messages."""
 
@@ -53,7 +47,7 @@ class TaggedTopology(DocumentTopology[int]):
         self._check_every = calls.settings.topology_check
         self._lock = QueueLock(calls)
         self._subscriptions = Subscriptions(calls, queues) if calls.settings.supports_fanout else None
-        self._place = _Place()
+        self._url: str | None = None
         self._seen: Seen | None = None
 
     def topology(self) -> Topology:
@@ -147,11 +141,11 @@ class TaggedTopology(DocumentTopology[int]):
             try:
                 return self._read_tags(url)
             except Torn:
-                time.sleep(_PAUSE * attempt)
+                time.sleep(_PAUSES.delay(attempt))
             except Throttled:
                 if not patient:
                     raise
-                time.sleep(_PAUSE * attempt * (1 + random.random()))
+                time.sleep(_PAUSES.delay(attempt))
         try:
             return self._read_tags(url)
         except Torn as exc:
@@ -163,17 +157,17 @@ class TaggedTopology(DocumentTopology[int]):
         try:
             return from_tags(self._calls.sqs("list_queue_tags", QueueUrl=url).get("Tags", {}))
         except QueueMissing:
-            self._place.url = None
+            self._url = None
             return ""
 
     def _found(self) -> str | None:
         """The URL of the queue with the tags; None where nothing was ever declared."""
-        if self._place.url is None:
+        if self._url is None:
             try:
-                self._place.url = str(self._calls.sqs("get_queue_url", QueueName=self._name)["QueueUrl"])
+                self._url = str(self._calls.sqs("get_queue_url", QueueName=self._name)["QueueUrl"])
             except QueueMissing:
                 return None
-        return self._place.url
+        return self._url
 
     def _made(self) -> str:
         url = self._found()
@@ -182,7 +176,7 @@ class TaggedTopology(DocumentTopology[int]):
             answer = self._calls.sqs(
                 "create_queue", QueueName=self._name, Attributes=attributes, tags=dict(self._calls.settings.queue_tags)
             )
-            url = self._place.url = str(answer["QueueUrl"])
+            url = self._url = str(answer["QueueUrl"])
             self._lock.make(url)
         return url
 
