@@ -47,7 +47,7 @@ class Deadlines(ResilienceCase):
         each connection is good again afterwards."""
         proxy, queue = self.proxy(), Queue(self.queue())
         self.ledger.uncertain |= {"late 1", "late 2", "late 3"}
-        self.publish(queue.name, *self.some(len(CALLS)))
+        self.publish(queue.name, *self.some(2 * len(CALLS)))  # one for each, and one that it may be sent ahead
         connections = {name: self.connect_through(proxy, queue) for name in CALLS}
         proxy.fall_silent()
         self.all_end_in_time({name: partial(CALLS[name], connections[name], queue) for name in CALLS})
