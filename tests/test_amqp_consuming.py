@@ -247,6 +247,35 @@ def test_messages_may_be_settled_in_any_order_and_in_any_thread(connection: Conn
     assert left == [message.payload for message in received[::2]]
 
 
+def test_what_another_thread_settles_brings_the_next_message_at_once(host: str) -> None:
+    """Nothing waits for ``settle_delay`` while the connection waits for messages."""
+    received: list[Message] = []
+    stopped = threading.Event()
+    with Connection(url(virtual_host=host), transport_options={"settle_delay": LONG}) as connection:
+        queue = Queue(uuid4().hex)(connection)
+        queue.declare()
+        publish(connection, queue, *range(5))
+        connection.Consumer(queue, on_message=received.append, prefetch_count=1).consume()
+
+        def drain() -> None:
+            while not stopped.is_set():
+                try:
+                    connection.drain_events(timeout=LONG)
+                except TimeoutError:
+                    continue
+
+        def stop() -> None:
+            stopped.set()
+            connection.connection.interrupt()
+
+        errors: list[BaseException] = []
+        with running(drain, stop, errors):
+            for count in range(1, 6):
+                eventually(lambda count=count: len(received) == count, errors)
+                received[-1].ack()
+        assert [message.payload for message in received] == [0, 1, 2, 3, 4]
+
+
 def test_an_acknowledgement_of_what_was_never_delivered_is_refused_here(connection: Connection) -> None:
     with pytest.raises(PreconditionFailed, match="unknown delivery tag 7"):
         connection.default_channel.basic_ack(7)

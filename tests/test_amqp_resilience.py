@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests import servers
-from tests.instances import End
+from tests.background import LONG
+from tests.rabbitmq import url
 from tests.resilience import Resilience
 
 
@@ -15,21 +15,12 @@ from tests.resilience import Resilience
 class TestAMQP(Resilience):
     server = "rabbitmq"
     counts = False  # a classic queue tells only whether it is the first time
-    killed = False
+    forgets = True
 
     def url(self, port: int) -> str:
-        return f"amqp://guest:guest@{servers.HOST}:{port}//?heartbeat=1&connect_timeout=2"
+        return url("amqp", port=port, query="?heartbeat=1&connect_timeout=2")
 
     @property
     def options(self) -> Mapping[str, object]:
-        return {"confirm_timeout": self.silence, "operation_timeout": self.silence}
-
-    def can_end(self, how: End) -> None:
-        super().can_end(how)
-        self.killed = how == "kill"
-
-    def check(self) -> None:
-        """RabbitMQ writes acknowledgements a moment after it took them: one that is killed repeats the last ones."""
-        if self.killed:
-            self.ledger.after_flush.clear()
-        super().check()
+        """Acknowledgements stay owed until a drain waits."""
+        return {"confirm_timeout": self.silence, "operation_timeout": self.silence, "settle_delay": LONG}

@@ -183,7 +183,7 @@ class Channel:
         if len(tag.encode()) > _MAX_TAG:
             raise PreconditionFailed(f"a consumer tag has {_MAX_TAG} bytes at most, not {len(tag.encode())}")
         with self._lock:
-            subscription = Subscription(tag, queue, no_ack, consuming.prefetch, given, callback, on_cancel)
+            subscription = Subscription(consuming, tag, queue, no_ack, consuming.prefetch, given, callback, on_cancel)
             consuming.consume(subscription, self._deadline())
         return tag
 

@@ -82,19 +82,13 @@ class AMQPConnection:
         self._delayer.send(messages, top, deadline_in(None, self.options.confirm_timeout), steps)
 
     def drain_events(self, timeout: float | None = None) -> None:
-        """Messages that were sent ahead are handed on also when another thread interrupts at the same moment."""
-        deadline = 0.0
+        deadline, ready, lock = 0.0, self.ready, self.link.lock
         while True:
             if self._interrupted:
                 self._interrupted = False
                 raise TimeoutError("interrupted")
-            with self.link.lock:
-                entry = self.ready.entries.popleft() if self.ready.entries else None
-                if type(entry) is Received and entry.channel.consuming.paused:  # type: ignore[union-attr]
-                    entry.channel.consuming.parked.append(entry)  # type: ignore[union-attr]
-                    continue
-                if type(entry) is Received and entry.no_ack:
-                    entry.channel.consuming.ack(int(entry.delivery_tag or 0), self.deadline)  # type: ignore[union-attr]
+            with lock:
+                entry = ready.take(self.options.operation_timeout)
                 if entry is None:
                     deadline = deadline or (inf if timeout is None else monotonic() + timeout)
                     self._wait(deadline)
@@ -136,16 +130,20 @@ class AMQPConnection:
         self.settle()
         while self.ready.to_revive:
             self.ready.to_revive.pop().revive(self.deadline)
-        ready = self.ready.entries
-        self.link.wire.wait_for(lambda: ready or self._interrupted or self.ready.to_revive, deadline)
+        ready, entries = self.ready, self.ready.entries
+        ready.idle = True
+        try:
+            self.link.wire.wait_for(lambda: entries or self._interrupted or ready.to_revive, deadline)
+        finally:
+            ready.idle = False
 
     def _hand(self, entry: Received | Ended) -> bool:
         """Whether that was a message."""
-        if type(entry) is Received:
-            entry.subscription.callback(entry)  # type: ignore[union-attr]
-            return True
-        assert isinstance(entry, Ended)  # noqa: S101
         subscription = entry.subscription
+        assert subscription is not None  # noqa: S101
+        if type(entry) is Received:
+            subscription.callback(entry)
+            return True
         if subscription.on_cancel is None:
             raise NotFound(f"deleted under its consumer, which has ended: queue {subscription.queue!r}")
         subscription.on_cancel(subscription.tag)

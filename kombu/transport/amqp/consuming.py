@@ -41,7 +41,6 @@ class Ended(NamedTuple):
     """A consumer that the broker has ended."""
 
     subscription: Subscription
-    station: Consuming
 
 
 class Ready:
@@ -55,7 +54,26 @@ class Ready:
         self.to_revive: set[Consuming] = set()
         """Those whose channel the broker has closed, consumers and all."""
         self.owed_since = 0.0
+        self.idle = False
+        """Whether a thread waits for messages: what others settle meanwhile brings it some."""
         self.on_owed: Callable[[], object] = lambda: None
+
+    def take(self, patience: float) -> Received | Ended | None:
+        """The next one; what a channel gets while it is stopped is put aside for it. ``patience``: seconds to settle it
+        in, where it needs no acknowledgement."""
+        while self.entries:
+            entry = self.entries.popleft()
+            if type(entry) is Ended:
+                return entry
+            assert type(entry) is Received  # noqa: S101
+            assert entry.subscription is not None  # noqa: S101
+            consuming = entry.subscription.consuming
+            if not consuming.paused:
+                if entry.no_ack:
+                    consuming.ack(int(entry.delivery_tag or 0), deadline_in(None, patience))
+                return entry
+            consuming.parked.append(entry)
+        return None
 
     def take_out(self, unwanted: Callable[[Received], bool]) -> list[Received]:
         """Those messages, which nobody will be handed."""
@@ -147,7 +165,7 @@ class Consuming(Station):
         unsettled = self.unsettled
         if not unsettled.ack(tag - self._base):
             raise self._unknown(tag)
-        if len(unsettled.owed) >= self._most_owed:
+        if len(unsettled.owed) >= self._most_owed or self._ready.idle:
             self.flush(deadline)
         elif not self._ready.owed_since:
             self._ready.owed_since = monotonic()
@@ -197,7 +215,7 @@ class Consuming(Station):
                 except NotFound:
                     logger.info("queue %r went while it was consumed again", subscription.queue)
             self._forget(subscription.tag)
-            self._ready.entries.append(Ended(subscription, self))
+            self._ready.entries.append(Ended(subscription))
 
     def shut(self, deadline: float) -> None:
         """Close: everything that is not settled goes back."""
@@ -245,7 +263,7 @@ class Consuming(Station):
             (tag,), _ = loads("s", arguments, 0)
             subscription = self._forget(tag)
             if subscription is not None:
-                self._ready.entries.append(Ended(subscription, self))
+                self._ready.entries.append(Ended(subscription))
 
     def on_closed(self, error: ChannelError) -> None:
         if self.unsettled.held or self.subscriptions:
@@ -285,12 +303,15 @@ class Consuming(Station):
         self._got.append(message)
 
     def _bound(self) -> int:
-        """How many acknowledgements may be owed: half of what may be held, so that there is always something to do."""
+        """How many acknowledgements may be owed: half of what may be held, so that there is always something to do.
+
+        With one at a time there is nothing to do anyway, and who drains sends it before waiting.
+        """
         if not self._settle_delay:
             return 1
         windows = [each.prefetch for each in self.subscriptions.values()] + [self.together]
         least = min((each for each in windows if each), default=2 * _MOST_OWED)
-        return max(1, min(least // 2, _MOST_OWED))
+        return 2 if least == 1 else min(least // 2, _MOST_OWED)
 
     def _forget(self, tag: str) -> Subscription | None:
         self._by_tag.pop(tag.encode(), None)

@@ -14,6 +14,7 @@ from kombu.transport.native.received import delivery_info
 
 if TYPE_CHECKING:
     from kombu.transport.amqp.channel import Channel
+    from kombu.transport.amqp.consuming import Consuming
 
 __all__ = ["Received", "Subscription"]
 
@@ -31,8 +32,9 @@ _beginnings: dict[bytes, dict[str, Any]] = {}
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """A consumer of a channel."""
+    """A consumer, and what it belongs to."""
 
+    consuming: Consuming
     tag: str
     queue: str
     no_ack: bool
