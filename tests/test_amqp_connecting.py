@@ -12,6 +12,7 @@ import pytest
 from kombu import Connection, Queue
 from kombu.exceptions import AccessRefused, InvalidURL, OperationalError
 from kombu.transport.amqp import SecureTransport, Transport
+from kombu.transport.amqp.connection import AMQPConnection
 from tests import servers
 from tests.background import LONG
 from tests.rabbitmq import management, url, virtual_host
@@ -136,11 +137,44 @@ def test_what_does_not_speak_amqp_is_told_from_a_broker(words: bytes) -> None:
 
 @pytest.mark.parametrize(
     "option",
-    ["prefetch=many", "prefetch=70000", "settle_delay=-1", "confirm_timeout=0", "confirm_publish=maybe", "x=1"],
+    [
+        "prefetch=many",
+        "prefetch=70000",
+        "settle_delay=-1",
+        "confirm_timeout=0",
+        "confirm_publish=maybe",
+        "x=1",
+        "frame_max=7",
+        "read_timeout=0",
+    ],
 )
 def test_options_that_cannot_be_are_refused_by_name(option: str) -> None:
-    with pytest.raises(InvalidURL, match=option.partition("=")[0]):
+    with pytest.raises(InvalidURL, match=option.partition("=")[0].replace("read", "operation")):
         Connection(f"amqp://localhost//?{option}").connect()
+
+
+@pytest.mark.server("rabbitmq")
+def test_options_that_programs_know_from_py_amqp_are_kept() -> None:
+    options = {
+        "read_timeout": 7,
+        "write_timeout": 9.0,
+        "frame_max": 4096,
+        "socket_settings": {socket.TCP_USER_TIMEOUT: 5000},
+        "client_properties": {"connection_name": "billing"},
+    }
+    with Connection(url(), transport_options=options) as connection:
+        inner = connection.connection
+        assert isinstance(inner, AMQPConnection)
+        assert (inner.options.operation_timeout, inner.link.frame_max) == (7.0, 4096)
+        queue = Queue("", exclusive=True)(connection)
+        queue.declare()
+        body = bytes(range(256)) * 64
+        connection.Producer().publish(body, routing_key=queue.name)
+        message = queue.get(no_ack=True)
+        assert message is not None
+        assert message.body == body
+    with pytest.raises(InvalidURL, match="socket_settings"):
+        Connection(url(), transport_options={"socket_settings": 7}).connect()
 
 
 def test_the_schemes_have_their_ports() -> None:

@@ -13,9 +13,9 @@ import amqp
 from kombu.exceptions import ChannelError, OperationalError
 from kombu.transport.amqp.connection import AMQPConnection
 from kombu.transport.amqp.dialing import dial
+from kombu.transport.amqp.options import read_all_options
 from kombu.transport.base import Address, Implements
 from kombu.transport.base import Transport as BaseTransport
-from kombu.transport.native.options import read_options
 
 __all__ = ["SecureTransport", "Transport"]
 
@@ -33,12 +33,12 @@ class Transport(BaseTransport):
 
     def __init__(self, address: Address) -> None:
         super().__init__(address)
-        self._options = read_options(address.options)
+        self._options, self._socket_options = read_all_options(address.options)
 
     def establish_connection(self) -> AMQPConnection:
         secure = self.secure or bool(self.address.ssl)
         port = SecureTransport.default_port if secure else self.default_port
-        opened = dial(self.address, self._options, port or 0, secure)
+        opened = dial(self.address, self._options, self._socket_options, port or 0, secure)
         return AMQPConnection(opened, self.address, self._options, self.driver_type)
 
     def driver_version(self) -> str:

@@ -6,7 +6,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from struct import Struct
 from struct import error as StructError
 from time import monotonic
@@ -17,6 +17,7 @@ from amqp import sasl
 from amqp.exceptions import AMQPError
 
 from kombu.exceptions import InvalidURL, KombuError, OperationalError
+from kombu.transport.amqp.options import SocketOptions
 from kombu.transport.base import Address
 from kombu.transport.native.errors import refused_entry
 from kombu.transport.native.options import Options, heartbeat_of, virtual_host_of
@@ -44,7 +45,7 @@ class Opened:
     server: str
 
 
-def dial(address: Address, options: Options, port: int, secure: bool) -> Opened:
+def dial(address: Address, options: Options, settings: SocketOptions, port: int, secure: bool) -> Opened:
     """Raises :class:`~kombu.exceptions.OperationalError`, which says what to do, or ``AccessRefused``."""
     host = address.hostname or "localhost"
     port = address.port or port
@@ -53,17 +54,18 @@ def dial(address: Address, options: Options, port: int, secure: bool) -> Opened:
     mechanism = _mechanism(address)
     deadline = monotonic() + address.connect_timeout
     where = f"{host}:{port}"
-    sock = _connected(host, port, deadline, where)
+    sock = _connected(host, port, deadline, where, settings)
     try:
         if tls is not None:
             sock = _encrypted(sock, tls, deadline, where)
-        return _Greeting(sock, deadline, address, options, mechanism, where).opened(tls is not None)
+        opened = _Greeting(sock, deadline, address, options, mechanism, where).opened(tls is not None)
+        return replace(opened, frame_max=min(settings.frame_max or opened.frame_max, opened.frame_max))
     except BaseException:
         sock.close()
         raise
 
 
-def _connected(host: str, port: int, deadline: float, where: str) -> socket.socket:
+def _connected(host: str, port: int, deadline: float, where: str, settings: SocketOptions) -> socket.socket:
     try:
         entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as exc:
@@ -79,6 +81,8 @@ def _connected(host: str, port: int, deadline: float, where: str) -> socket.sock
             sock.connect(place)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in settings.settings.items():
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
         except OSError as exc:
             sock.close()
             error = exc

@@ -15,7 +15,7 @@ from kombu.transport.amqp.link import Link, Question, Station
 from kombu.transport.base import Publication
 from kombu.transport.native.checks import wire_name
 from kombu.transport.native.confirms import Confirms, Ticket, raise_refusals
-from kombu.transport.native.errors import blocked
+from kombu.transport.native.errors import blocked, returned
 from kombu.transport.native.properties import readable
 
 __all__ = ["Publisher"]
@@ -63,7 +63,10 @@ class Publisher(Station):
         """A mandatory message came back."""
         if signature == spec.Basic.Return:
             (_, _, exchange, routing_key), _ = loads("Bsss", arguments, 0)
-            self._confirms.returned(exchange, routing_key, readable(properties).get("message_id"))
+            if not self._confirms.returned(exchange, routing_key, readable(properties).get("message_id")):
+                logger.error(
+                    "nobody waits any more for a mandatory message that came back: %s", returned(exchange, routing_key)
+                )
 
     def on_closed(self, error: ChannelError) -> None:
         """One message was refused: which one is certain only where it was alone, or the error names its exchange."""
