@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from bench import imports, memory, spool
 from bench.parts import (
+    beanstalk,
     churn,
     depth,
     drain,
@@ -45,6 +46,8 @@ BROKERS: dict[str, Callable[[Options], list[Verdict]]] = {
     "redis-publish": redis.publish,
     "redis-drain": redis.drain,
     "redis-latency": redis.latency,
+    "beanstalk-publish": beanstalk.publish,
+    "beanstalk-drain": beanstalk.drain,
 }
 OTHERS: dict[str, Callable[[], None]] = {
     "memory": memory.rates,

@@ -53,6 +53,14 @@ def system(name: str, place: Place) -> System:
             from systems.natives import Native
 
             return Native(place, "redis")
+        case "raw", "beanstalk":
+            from systems.raw_beanstalk import RawBeanstalk
+
+            return RawBeanstalk(place)
+        case "beanstalk", _:
+            from systems.natives import Native
+
+            return Native(place, "beanstalk")
         case "raw", "sqlite":
             from systems.raw_sqlite import RawSQLite
 

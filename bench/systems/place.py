@@ -10,7 +10,8 @@ USER = "kombu"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """``kind``: sqlite, postgresql, mariadb, rabbitmq, redis; ``name``: a database's, a virtual host's or a file's."""
+    """``kind``: sqlite, postgresql, mariadb, rabbitmq, redis, beanstalk; ``name``: a database's, a virtual host's or a
+    file's."""
 
     kind: str
     name: str
@@ -22,7 +23,7 @@ class Place:
 
     def broker(self, scheme: str) -> str:
         """A broker's URL; RabbitMQ's with a user that it has from the start."""
-        if self.kind == "redis":
+        if self.kind in ("redis", "beanstalk"):
             return f"{scheme}://{HOST}:{self.port}/{self.name}"
         return f"{scheme}://guest:guest@{HOST}:{self.port}/{self.name}"
 

@@ -6,11 +6,11 @@ or, for jobs that other programs have put, longer than that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
 
-from kombu.transport.virtual.store import Lease
+from kombu.transport.virtual.store import Lease, MessageId
 
 
 @dataclass(slots=True)
@@ -38,24 +38,27 @@ class Ledger:
     """All of them, by their number."""
 
     def __init__(self) -> None:
-        self._held: dict[int, Held] = {}
+        self._held: dict[MessageId, Held] = {}
         self.next_end = inf
         """No lease ends before."""
 
     def __iter__(self) -> Iterator[Held]:
         return iter(self._held.values())
 
-    def add(self, held: Held) -> None:
-        self._held[held.id] = held
-        self.next_end = min(self.next_end, held.ends)
+    def add(self, held: Iterable[Held]) -> None:
+        """Of one claim."""
+        for each in held:
+            self._held[each.lease[1]] = each
+            if each.ends < self.next_end:
+                self.next_end = each.ends
 
     def find(self, lease: Lease) -> Held | None:
         """None where the lease is not the latest here, or was given up."""
-        held = self._held.get(int(lease.id))
-        return held if held is not None and held.lease.token == lease.token else None
+        held = self._held.get(lease[1])
+        return held if held is not None and held.lease[2] == lease[2] else None
 
     def drop(self, held: Held) -> None:
-        self._held.pop(held.id, None)
+        self._held.pop(held.lease[1], None)
 
     def drop_queue(self, queue: str) -> list[Held]:
         """Those of a queue, which are no longer held then."""

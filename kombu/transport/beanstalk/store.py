@@ -143,8 +143,8 @@ class BeanstalkStore(DocumentTopology[Revision]):
             self._give_back_ended()
             commands, queues = self._reservations(wants)
             now = time.monotonic()
-            reserved = self._reserved(self._line.ask(commands), queues)
-            return self._hold(reserved, now, lease)
+            replies, stats = self._line.chain(commands, _ask_about)
+            return self._hold(self._reserved(replies, queues), stats, now, lease)
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
         with self._lock:
@@ -306,19 +306,20 @@ class BeanstalkStore(DocumentTopology[Revision]):
             self._found_all[queue] = reply.status == b"RESERVED"
         return reserved
 
-    def _hold(self, reserved: Sequence[tuple[str, int, bytes]], now: float, seconds: float) -> list[Delivery]:
+    def _hold(
+        self, reserved: Sequence[tuple[str, int, bytes]], stats: Sequence[Reply], now: float, seconds: float
+    ) -> list[Delivery]:
         """Deliveries of what was reserved a moment after ``now``."""
-        token = random.getrandbits(63)
-        replies = self._line.ask([b"stats-job %d\r\n" % id for _, id, _ in reserved])
+        token, ends = random.getrandbits(63), now + seconds
         deliveries, taken = [], []
-        for (queue, id, data), reply in zip(reserved, replies, strict=True):
+        for (queue, id, data), reply in zip(reserved, stats, strict=True):
             if reply.status != b"OK":
                 continue  # its time to run was over before we looked
-            job, lease = job_of(id, data, reply.figures()), Lease(queue, id, token)
-            held = Held(lease, job.priority, job.ttr, job.reserves, now + job.ttr, now + seconds)
-            self._held.add(held)
+            job, lease = job_of(reply.body), Lease(queue, id, token)
+            held = Held(lease, job.priority, job.ttr, job.reserves, now + job.ttr, ends)
             taken.append(held)
-            deliveries.append(delivery_of(job, lease))
+            deliveries.append(delivery_of(job, data, lease))
+        self._held.add(taken)
         self._touch_if_needed(taken)
         return deliveries
 
@@ -449,10 +450,14 @@ class BeanstalkStore(DocumentTopology[Revision]):
             if stats.status != b"OK" or int(stats.figures()[b"age"]) < ttl:
                 return []
             now = time.monotonic()
-            [reply] = self._line.ask([b"reserve-job %d\r\n" % id])
+            [reply], stats_of_it = self._line.chain([b"reserve-job %d\r\n" % id], _ask_about)
             if reply.status == b"RESERVED":
-                return self._hold([(queue, id, reply.body)], now, seconds)
+                return self._hold([(queue, id, reply.body)], stats_of_it, now, seconds)
         return []
+
+
+def _ask_about(reply: Reply) -> bytes | None:
+    return b"stats-job %b\r\n" % reply.values[0] if reply.status == b"RESERVED" else None
 
 
 def _job(reply: Reply) -> tuple[bytes, int] | None:

@@ -21,9 +21,15 @@ T = TypeVar("T")
 
 _WITH_BODY = {b"OK", b"RESERVED", b"FOUND"}
 _LONGEST_LINE = 1024
+_BUFFER = 1 << 17
+_TOGETHER = 16
+"""Commands that follow from others, in one piece."""
 _MOST_COMMANDS = 256
 _MOST_BYTES = 1 << 20
 """In one exchange: the server stops reading while nobody reads its answers, so there may not be too many of them."""
+
+_new = tuple.__new__
+"""Makes a named tuple without a step in Python: several for every message."""
 
 _FIGURE = re.compile(rb"([a-z-]+): (\S+)")
 
@@ -53,7 +59,7 @@ class Line:
             raise OperationalError(f"{self.name}: {exc}. Does beanstalkd run there?") from exc
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._reader = self.socket.makefile("rb")
+        self._reader = self.socket.makefile("rb", _BUFFER)
         self._client = greenstalk.Client(self.socket, encoding=None)
         self._timeout = timeout
 
@@ -84,18 +90,38 @@ class Line:
 
     def ask(self, commands: Sequence[bytes]) -> list[Reply]:
         """The answers to these commands, each of which ends with a line end."""
+        replies, _ = self.chain(commands, lambda reply: None)
+        return replies
+
+    def chain(
+        self, commands: Sequence[bytes], follow: Callable[[Reply], bytes | None]
+    ) -> tuple[list[Reply], list[Reply]]:
+        """The answers to these commands, and those to the commands that follow from an answer. The latter are sent
+        while the server is still at work on the former."""
         self._check()
         replies: list[Reply] = []
+        following: list[Reply] = []
         try:
             for exchange in _exchanges(commands):
                 self.socket.sendall(b"".join(exchange))
-                replies += [self._read() for _ in exchange]
+                asked, waiting = 0, list[bytes]()
+                for _ in exchange:
+                    reply = self._read()
+                    replies.append(reply)
+                    if command := follow(reply):
+                        waiting.append(command)
+                        if len(waiting) == _TOGETHER:
+                            self.socket.sendall(b"".join(waiting))
+                            asked, waiting = asked + _TOGETHER, []
+                if waiting:
+                    self.socket.sendall(b"".join(waiting))
+                following += [self._read() for _ in range(asked + len(waiting))]
         except (OSError, ValueError) as exc:
             raise self._lost(exc) from exc
         except BaseException:
             self.close()  # between a question and its answer
             raise
-        return replies
+        return replies, following
 
     def close(self) -> None:
         self.broken = True
@@ -120,14 +146,14 @@ class Line:
         line = self._reader.readline(_LONGEST_LINE)
         if line[-2:] != b"\r\n":
             raise OSError("the server closed the connection" if not line.endswith(b"\n") else f"answered {line!r}")
-        status, *values = line.split() or [b""]
-        if status not in _WITH_BODY:
-            return Reply(status, values, b"")
-        size = int(values[-1])
+        words = line.split() or [b""]
+        if words[0] not in _WITH_BODY:
+            return _new(Reply, (words[0], words[1:], b""))
+        size = int(words[-1])
         body = self._reader.read(size + 2)
         if len(body) != size + 2:
             raise OSError("the server closed the connection")
-        return Reply(status, values, body[:-2])
+        return _new(Reply, (words[0], words[1:], body[:-2]))
 
 
 def refused(name: str, reply: Reply, what: str) -> OperationalError:
