@@ -193,6 +193,12 @@ def test_claiming_costs_the_same_whatever_waits_is_delayed_or_is_leased(alone: A
     store.close()
 
 
+def test_a_priority_above_the_queues_highest_is_its_highest(store: RedisStore) -> None:
+    """A message that is moved brings the one it had elsewhere."""
+    store.put([(QUEUE, message("a", priority=9)), (QUEUE, message("b"))])
+    assert [delivery.body for delivery in store.claim({QUEUE: 5}, LEASE)] == [b"a", b"b"]
+
+
 def test_there_are_never_more_connections_than_the_limit(alone: Alone) -> None:
     store = redises.store(alone.url(), "", max_connections=3, client_name="capped")
     store.open()

@@ -227,14 +227,15 @@ end
 
 --@ helper store
 -- Batches in ARGV from a place on, each: number of the queue, priority, delay, time to live or '', count, and so many
--- packed messages. Answers 1 when all are stored; else nothing is: 0 where a queue is missing, -n where queue n is full.
+-- packed messages. Answers 1 when all are stored; else nothing is: 0 where a queue is missing, -n where queue n is
+-- full.
 local function batches(at)
   local found = {}
   while at <= #ARGV do
     local count = tonumber(ARGV[at + 4])
     found[#found + 1] = {
-      queue = tonumber(ARGV[at]), priority = ARGV[at + 1], delay = tonumber(ARGV[at + 2]), ttl = tonumber(ARGV[at + 3]),
-      first = at + 5, count = count,
+      queue = tonumber(ARGV[at]), priority = tonumber(ARGV[at + 1]), delay = tonumber(ARGV[at + 2]),
+      ttl = tonumber(ARGV[at + 3]), first = at + 5, count = count,
     }
     at = at + 5 + count
   end
@@ -255,6 +256,7 @@ end
 local function add(queue, batch, topology)
   local base, last = queue.base, math.max(queue.last, now - 1)
   local due, expires = whole(now + batch.delay), batch.ttl and whole(now + batch.ttl)
+  local wait = base .. ':wait:' .. math.min(batch.priority, queue.priority) -- nobody looks above the queue's highest
   local size = 0
   for first = batch.first, batch.first + batch.count - 1, 1000 do
     local bodies, places, ends = {}, {}, {}
@@ -267,7 +269,7 @@ local function add(queue, batch, topology)
       if queue.bytes then size = size + weigh(ARGV[n]) end
     end
     redis.call('HSET', base .. ':body', unpack(bodies))
-    redis.call('ZADD', base .. ':wait:' .. batch.priority, unpack(places))
+    redis.call('ZADD', wait, unpack(places))
     if expires then redis.call('ZADD', base .. ':expiry', unpack(ends)) end
   end
   queue.last = last
@@ -518,9 +520,9 @@ if seen > 0 then again = whole(now + 100000) end -- what is held may come back
 return {again or '', complete(answer)}
 
 --@ script look: clock
--- KEYS: the topology's base. ARGV: 'mortal' or 'ending', microseconds, most of them. The queues that are to be looked at now. They
--- are looked at again after so long, whatever becomes of who looks now; who knows better lowers that, and cannot
--- raise it, so that it is never later than another wants it.
+-- KEYS: the topology's base. ARGV: 'mortal' or 'ending', microseconds, most of them. The queues that are to be looked
+-- at now. They are looked at again after so long, whatever becomes of who looks now; who knows better lowers that, and
+-- cannot raise it, so that it is never later than another wants it.
 local list = KEYS[1] .. ':' .. ARGV[1]
 local bases = redis.call('ZRANGEBYSCORE', list, '-inf', whole(now), 'LIMIT', 0, ARGV[3])
 for _, base in ipairs(bases) do
