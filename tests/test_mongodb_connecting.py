@@ -10,7 +10,6 @@ import pytest
 
 from kombu import Connection, Exchange, Queue
 from kombu.exceptions import AccessRefused, ConnectionError, InvalidURL, NotSupported
-from kombu.testing.messages import MessageConformance
 from kombu.testing.outcomes import OutcomeConformance
 from kombu.testing.waiting import WaitingConformance
 from kombu.transport.mongodb import MongoStore, Transport
@@ -206,7 +205,7 @@ def alone() -> Iterator[int]:
 
 
 @pytest.mark.server("mongodb")
-class TestAlone(MessageConformance, OutcomeConformance, WaitingConformance):
+class TestAlone(OutcomeConformance, WaitingConformance):
     """A server without a set of replicas has no transactions and no change streams, and keeps the rest."""
 
     patience = 60.0
