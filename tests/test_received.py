@@ -8,7 +8,7 @@ import pytest
 
 from kombu import Connection, Consumer, Message, Queue
 from kombu.transport.virtual.head import decode_head, encode_head
-from tests.memory import drain, publish
+from tests.memory import PATIENCE, drain, publish
 
 USUAL = {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2, "message_id": "m1"}
 
@@ -28,6 +28,7 @@ def test_a_message_says_how_it_was_delivered(connection: Connection) -> None:
     for message in received(connection, 3):
         info = dict(message.delivery_info)
         assert info.pop("consumer_tag").startswith("mine-")
+        assert 0 <= info.pop("age") < PATIENCE
         assert info == {
             "exchange": "",
             "routing_key": "orders",

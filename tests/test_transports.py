@@ -20,7 +20,7 @@ class NotATransport:
 
 
 def test_an_unknown_scheme_names_what_is_close_and_what_there_is() -> None:
-    with pytest.raises(UnknownTransport, match=r"'memry'.*did you mean 'memory'.*django, memory"):
+    with pytest.raises(UnknownTransport, match=r"'memry'.*did you mean 'memory'.*django, filesystem, memory"):
         Connection("memry://").connect()
     with pytest.raises(UnknownTransport, match=r"'smoke-signals': installed are .*memory"):
         get_transport_cls("smoke-signals")
