@@ -227,6 +227,28 @@ def test_a_delayed_message_for_a_queue_that_does_not_exist_comes_back_if_it_is_m
         connection.Producer().publish(1, exchange="nowhere", routing_key="key", delay=60.0)
 
 
+def test_of_messages_for_now_and_for_later_those_that_came_back_are_told_by_their_place(
+    connection: Connection, queue: Queue
+) -> None:
+    producer = connection.Producer()
+    with pytest.raises(MessageReturned) as returned, producer.batch() as batch:
+        batch.publish(0, routing_key="nowhere", mandatory=True)
+        batch.publish(1, routing_key=queue.name, delay=0.02)
+        batch.publish(2, routing_key=queue.name, mandatory=True)
+        batch.publish(3, routing_key="elsewhere", mandatory=True)
+    assert returned.value.not_stored == (0, 3)
+    with pytest.raises(MessageReturned) as returned, producer.batch() as batch:
+        batch.publish(0, routing_key=queue.name)
+        batch.publish(1, routing_key="nowhere", delay=0.02, mandatory=True)
+        batch.publish(2, routing_key=queue.name, delay=0.02)
+    assert returned.value.not_stored == (0, 1)
+    received: list[object] = []
+    with connection.Consumer(queue, on_message=lambda message: received.append(message.payload)):
+        while len(received) < 3:
+            connection.drain_events(timeout=LONG)
+    assert sorted(received) == [1, 2, 2]  # type: ignore[type-var]
+
+
 @pytest.mark.parametrize("options", [{"expiration": 1.0}, {"mandatory": True, "exchange": "amq.direct"}])
 def test_what_cannot_be_kept_of_a_delayed_message_is_refused(
     connection: Connection, options: dict[str, object]

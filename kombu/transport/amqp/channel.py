@@ -30,7 +30,7 @@ class Channel:
 
     def __init__(self, connection: AMQPConnection) -> None:
         self.connection = connection
-        self.is_open = True
+        self._closed = False
         self._lock = connection.link.lock
         self.consuming = Consuming(
             connection.link,
@@ -40,6 +40,11 @@ class Channel:
             connection.options.prefetch,
             connection.options.settle_delay,
         )
+
+    @property
+    def is_open(self) -> bool:
+        """Neither closed nor on a connection that is lost."""
+        return not self._closed and self.connection.connected
 
     def exchange_declare(
         self,
@@ -161,7 +166,7 @@ class Channel:
         """Each message is stored by itself: a ``ChannelError`` says with ``not_stored`` which were not."""
         if within is not None:
             raise NotSupported(f"publish(within=…): transport {self.connection.driver!r} has no transactions of yours")
-        if not self.is_open:
+        if self._closed:
             self._open()
         self.connection.publish(publications, timeout)
 
@@ -257,13 +262,17 @@ class Channel:
                 self.connection.link.wire.stir()
 
     def close(self) -> None:
-        if not self.is_open:
+        if self._closed:
             return
-        self.is_open = False
+        self._closed = True
         self.connection.forget(self)
         if self.connection.connected:
             with self._lock:
                 self.consuming.shut(self._deadline())
+
+    def end(self) -> None:
+        """The connection is closed, and this with it."""
+        self._closed = True
 
     def __enter__(self) -> Self:
         return self
@@ -272,7 +281,7 @@ class Channel:
         self.close()
 
     def _open(self) -> AMQPConnection:
-        if not self.is_open:
+        if self._closed:
             raise NotBoundError("this channel is closed")
         return self.connection
 

@@ -14,7 +14,7 @@ from kombu.transport.amqp.delaying import Delayer
 from kombu.transport.amqp.dialing import Opened
 from kombu.transport.amqp.keeper import Keeper
 from kombu.transport.amqp.link import Link, deadline_in, weakly
-from kombu.transport.amqp.publishing import Publisher
+from kombu.transport.amqp.publishing import Publisher, parts
 from kombu.transport.amqp.received import Received
 from kombu.transport.base import Address, Publication, QueueStatistics
 from kombu.transport.native.delay import BindStep
@@ -71,11 +71,9 @@ class AMQPConnection:
         if not any(each.delay for each in publications):
             self.publisher.publish(publications, deadline)
             return
-        now = [each for each in publications if not each.delay]
-        later = [each for each in publications if each.delay]
-        self._delayer.publish(later, deadline)
-        if now:
-            self.publisher.publish(now, deadline)
+        later = [place for place, each in enumerate(publications) if each.delay]
+        now = [place for place, each in enumerate(publications) if not each.delay]
+        parts(publications, [(later, self._delayer.publish), (now, self.publisher.publish)], deadline)
 
     def publish_later(self, messages: Sequence[Publication], steps: Sequence[BindStep], top: int) -> None:
         """Messages that are on their way already, once these bindings are there."""
@@ -122,7 +120,7 @@ class AMQPConnection:
         self._closed = True
         self._keeper.end()
         for channel in self._channels:
-            channel.is_open = False
+            channel.end()
         self.link.close()
 
     def _wait(self, deadline: float) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kombu.exceptions import ChannelError, MessageReturned, NotFound
 from kombu.transport.amqp.asking import Asking
-from kombu.transport.amqp.publishing import Publisher
+from kombu.transport.amqp.publishing import Publisher, parts
 from kombu.transport.base import Publication
 from kombu.transport.native.delay import PREFIX, BindStep, bindings, check_delayed, delayed, stairs, top_level
 from kombu.transport.native.errors import returned
@@ -27,14 +27,10 @@ class Delayer:
         """What :meth:`Publisher.publish` does. Messages for queues that do not exist are dropped, as ever."""
         for each in publications:
             check_delayed(each, self._driver)
-        reachable, unreachable = self._reachable(publications, deadline)
-        if reachable:
-            self.send([delayed(each) for each in reachable], max(top_level(each.delay) for each in reachable), deadline)
-        for each in unreachable:
-            if each.mandatory:
-                error = returned(each.exchange, each.routing_key)
-                error.not_stored = tuple(place for place, one in enumerate(publications) if one in unreachable)
-                raise error
+        reachable = self._reachable(publications, deadline)
+        there = [place for place, yes in enumerate(reachable) if yes]
+        missed = [place for place, yes in enumerate(reachable) if not yes and publications[place].mandatory]
+        parts(publications, [(there, self._send_delayed), (missed, _return)], deadline)
 
     def send(
         self, messages: Sequence[Publication], top: int, deadline: float, steps: Sequence[BindStep] | None = None
@@ -47,12 +43,18 @@ class Delayer:
         try:
             self._publisher.publish(messages, deadline)
         except (MessageReturned, NotFound) as exc:
-            if len(messages) > 1 or not _of_the_stairs(exc):
+            if not _of_the_stairs(exc):
                 raise
+            places = range(len(messages)) if exc.not_stored is None else exc.not_stored
+            again = [messages[place] for place in places]
             self._top = -1
             self._build(top, deadline)
-            self._bind(bindings(messages), deadline)
-            self._publisher.publish(messages, deadline)
+            self._bind(bindings(again), deadline)
+            parts(messages, [(places, self._publisher.publish)], deadline)
+
+    def _send_delayed(self, publications: Sequence[Publication], deadline: float) -> None:
+        top = max(top_level(each.delay) for each in publications)
+        self.send([delayed(each) for each in publications], top, deadline)
 
     def _build(self, top: int, deadline: float) -> None:
         if top > self._top or self._top < 0:
@@ -73,19 +75,15 @@ class Delayer:
                 top, self._top = self._top, -1
                 self._build(top, deadline)
 
-    def _reachable(
-        self, publications: Sequence[Publication], deadline: float
-    ) -> tuple[list[Publication], list[Publication]]:
-        """Those whose queue or exchange exists, and is bound now; and those whose queue does not."""
+    def _reachable(self, publications: Sequence[Publication], deadline: float) -> list[bool]:
+        """Of each, whether its queue or exchange exists; that is bound now."""
         self._build(max(top_level(each.delay) for each in publications), deadline)
         found: dict[tuple[str, str], bool] = {}
         for each in publications:
-            target = each.exchange, "" if each.exchange else each.routing_key
+            target = _target(each)
             if target not in found:
                 found[target] = self._bound(each, deadline)
-        there = [found[each.exchange, "" if each.exchange else each.routing_key] for each in publications]
-        pairs = list(zip(publications, there, strict=True))
-        return [each for each, yes in pairs if yes], [each for each, yes in pairs if not yes]
+        return [found[_target(each)] for each in publications]
 
     def _bound(self, publication: Publication, deadline: float) -> bool:
         """Raises where an exchange does not exist."""
@@ -96,6 +94,16 @@ class Delayer:
                 raise
             return False
         return True
+
+
+def _target(publication: Publication) -> tuple[str, str]:
+    return publication.exchange, "" if publication.exchange else publication.routing_key
+
+
+def _return(publications: Sequence[Publication], deadline: float) -> None:
+    error = returned(publications[0].exchange, publications[0].routing_key)
+    error.not_stored = tuple(range(len(publications)))
+    raise error
 
 
 def _of_the_stairs(exc: ChannelError) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from amqp import spec
 from amqp.serialization import loads
@@ -18,7 +18,7 @@ from kombu.transport.native.confirms import Confirms, Ticket, raise_refusals
 from kombu.transport.native.errors import blocked, returned
 from kombu.transport.native.properties import readable
 
-__all__ = ["Publisher"]
+__all__ = ["Publisher", "parts"]
 
 logger = logging.getLogger(__name__)
 
@@ -124,6 +124,30 @@ class Publisher(Station):
         why = blocked(self.link.blocked) if self.link.blocked is not None else "the broker has not confirmed"
         messages = "the message" if count == 1 else f"all of {count} messages"
         return f"{messages} may be stored or not: no answer within the timeout: {why}"
+
+
+def parts(
+    publications: Sequence[Publication],
+    ways: Sequence[tuple[Sequence[int], Callable[[Sequence[Publication], float], object]]],
+    deadline: float,
+) -> None:
+    """Publish those at some places one way and those at others another, one after the other.
+
+    The places in an error are those among all; what was not tried any more after one is among them.
+    """
+    begun = False
+    for turn, (places, publish) in enumerate(ways):
+        if not places:
+            continue
+        try:
+            publish([publications[place] for place in places], deadline)
+        except ChannelError as error:
+            if begun or error.not_stored is not None:
+                own = places if error.not_stored is None else [places[each] for each in error.not_stored]
+                rest = [place for others, _ in ways[turn + 1 :] for place in others]
+                error.not_stored = tuple(sorted([*own, *rest]))
+            raise
+        begun = True
 
 
 def _raise_what_became_of(ticket: Ticket) -> None:
