@@ -35,6 +35,7 @@ class Recipe:
     process's in its data folder, ``.services/<server>`` of the place it is told is the checkout; None: <server>.pid.
     ``start`` and ``ends`` are commands for the shell that has read the script; None: <server>_start, and <server>_stop
     where it says goodbye. ``rest`` is a command that ends what outlives the main process, and is run in any case.
+    ``settings`` are variables for the script.
     """
 
     ports: tuple[str, ...]
@@ -42,6 +43,7 @@ class Recipe:
     start: str | None = None
     ends: Mapping[End, str] = field(default_factory=dict)
     rest: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 _RECIPES = {
@@ -59,6 +61,7 @@ _RECIPES = {
             "KOMBU_RABBITMQ_EPMD_PORT",
         ),
         rest="rabbitmq_find_programs; rabbitmq_find_data; rabbitmq_end_epmd",
+        settings={"KOMBU_RABBITMQ_MANAGEMENT": "0"},
     ),
     "redis": Recipe(ports=("KOMBU_REDIS_PORT",)),
     "sqs": Recipe(ports=("KOMBU_SQS_PORT",)),
@@ -126,6 +129,7 @@ class Instance:
             env={
                 **os.environ,
                 "KOMBU_DURABLE": "1",
+                **self._recipe.settings,
                 **self._settings,
                 **dict(zip(self._recipe.ports, map(str, self.ports), strict=True)),
             },

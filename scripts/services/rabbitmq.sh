@@ -1,6 +1,7 @@
 # RabbitMQ: a private node on 127.0.0.1 with its management API, user guest with password guest.
 # Erlang's port mapper and the port for other nodes, which rabbitmqctl uses, are this node's own too.
 # KOMBU_RABBITMQ_CONF: lines for rabbitmq.conf beyond these, such as a listener with TLS.
+# KOMBU_RABBITMQ_MANAGEMENT=0: without the management API, which takes its time to stop.
 
 rabbitmq_port=${KOMBU_RABBITMQ_PORT:-55672}
 rabbitmq_management_port=${KOMBU_RABBITMQ_MANAGEMENT_PORT:-55673}
@@ -20,6 +21,7 @@ rabbitmq_start() {
         return
     fi
     [ -e "$data/kombu.version" ] || rabbitmq_make
+    rabbitmq_plugins | as_owner tee "$data/enabled_plugins" >/dev/null
     printf '%s\n' "$options" | as_owner tee "$data/rabbitmq.conf" >"$data.options"
     rabbitmq_start_epmd
     rabbitmq_environment >"$data.environment"
@@ -82,15 +84,29 @@ rabbitmq_find_data() {
 rabbitmq_make() {
     make_data_folder
     as_owner mkdir "$data.new/mnesia" "$data.new/log"
-    echo '[rabbitmq_management, rabbitmq_auth_mechanism_ssl].' | as_owner tee "$data.new/enabled_plugins" >/dev/null
     printf '%s\n' "$rabbitmq_version" | as_owner tee "$data.new/kombu.version" >/dev/null
     mv "$data.new" "$data"
 }
 
+rabbitmq_plugins() {
+    if rabbitmq_is_managed; then
+        echo '[rabbitmq_management, rabbitmq_auth_mechanism_ssl].'
+    else
+        echo '[rabbitmq_auth_mechanism_ssl].'
+    fi
+}
+
+rabbitmq_is_managed() {
+    [ "${KOMBU_RABBITMQ_MANAGEMENT:-1}" != 0 ]
+}
+
 rabbitmq_options() {
     # rabbitmq.conf, one setting a line.
-    printf '%s\n' "listeners.tcp.1 = 127.0.0.1:$rabbitmq_port" 'management.tcp.ip = 127.0.0.1' \
-        "management.tcp.port = $rabbitmq_management_port" 'distribution.listener.interface = 127.0.0.1' \
+    printf '%s\n' "listeners.tcp.1 = 127.0.0.1:$rabbitmq_port"
+    if rabbitmq_is_managed; then
+        printf '%s\n' 'management.tcp.ip = 127.0.0.1' "management.tcp.port = $rabbitmq_management_port"
+    fi
+    printf '%s\n' 'distribution.listener.interface = 127.0.0.1' \
         "distribution.listener.port_range.min = $rabbitmq_distribution_port" \
         "distribution.listener.port_range.max = $rabbitmq_distribution_port" \
         'collect_statistics_interval = 1000' 'log.file.level = warning' 'log.console = false'
@@ -141,7 +157,9 @@ rabbitmq_runs() {
 
 rabbitmq_answers() {
     # It says connection.start to the protocol's header, and its management API is there.
-    (cd / && env -i PATH="$PATH" python3 - "$rabbitmq_port" "$rabbitmq_management_port" <<'PYTHON'
+    managed=$rabbitmq_management_port
+    rabbitmq_is_managed || managed=
+    (cd / && env -i PATH="$PATH" python3 - "$rabbitmq_port" "$managed" <<'PYTHON'
 import socket
 import sys
 
@@ -150,7 +168,8 @@ try:
         broker.settimeout(2)
         broker.sendall(b"AMQP\0\0\x09\x01")
         started = broker.recv(1) == b"\x01"
-    socket.create_connection(("127.0.0.1", int(sys.argv[2])), 2).close()
+    if sys.argv[2]:
+        socket.create_connection(("127.0.0.1", int(sys.argv[2])), 2).close()
 except OSError:
     started = False
 sys.exit(not started)
