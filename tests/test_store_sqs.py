@@ -1,4 +1,4 @@
-"""The SQS store keeps the promises of a store, but for those that SQS does not let it keep: these are overridden here."""
+"""The SQS store keeps the promises of a store, but for those that SQS does not let it keep: they are overridden."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from kombu.testing.case import LEASE, QUEUE
 from kombu.transport.sqs import SQSStore
 from kombu.transport.virtual.store import Done, Envelope, QueueSpec, Release
 from tests.aws import Region
+from tests.together import together
 
 
 @pytest.mark.server("sqs")
+@together(5)
 class TestSQSStore(StoreConformance, TopologyConformance):
     brief = 1.0
     patience = 20.0
@@ -46,6 +48,12 @@ class TestSQSStore(StoreConformance, TopologyConformance):
         self.store.put([(QUEUE, message("delayed", delay=self.brief)), (QUEUE, message("ready"))])
         self.eventually(lambda: self.counts().ready == 2)
         assert sorted(bodies(self.take(2))) == ["delayed", "ready"]
+
+    def test_every_claim_raises_the_delivery_count(self) -> None:
+        """So does a poll whose message nobody fetched in time, which on a busy machine may be a second."""
+        self.put("a")
+        found = [self.take_one(lease=self.brief).delivery_count for _ in range(3)]
+        assert (found[0], found) == (1, sorted(set(found)))
 
     def test_a_lease_that_ran_out_still_settles_until_another_claims(self) -> None:
         """SQS does not tell whether another has claimed it, so it settles nothing at all."""

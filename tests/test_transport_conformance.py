@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from kombu.testing.transports import TransportCase, TransportConformance, table
 from tests.rabbitmq import OnRabbitMQ
+from tests.together import together
 from tests.transport_subjects import (
     OnBeanstalk,
     OnCouchDB,
@@ -94,6 +95,7 @@ class TestMongoDB(OnMongoDB):
 
 
 @pytest.mark.server("sqs")
+@together(5)
 class TestSQS(OnSQS):
     pass
 

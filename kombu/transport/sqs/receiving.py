@@ -223,7 +223,7 @@ class Receiver:
             self._failed = self._failed or failed
             self._changed.notify_all()
             if found:
-                patience = min(_FETCHED, line.lease / 2)
+                patience = min(_FETCHED, line.lease * 0.8)
                 self._changed.wait_for(lambda: self._closed or not line.waiting, patience)
             left = list(line.waiting)
             line.waiting.clear()
