@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import redis
+from redis.crc import key_slot
 
 from tests import servers
 from tests.background import eventually
@@ -171,7 +172,7 @@ class Watched(_Group):
             f"sentinel failover-timeout {MASTER} 3000",
         ]
         self.sentinels = [self.node(port, *settings, sentinel=True) for port in watching]
-        self.eventually(lambda: (replica.says("INFO", "replication") or {}).get("master_link_status") == "up")
+        self.eventually(lambda: _follows(replica))
         for sentinel in self.sentinels:
             self.eventually(lambda each=sentinel: self._knows_all(each))
 
@@ -196,36 +197,54 @@ class Watched(_Group):
 
 
 class Clustered(_Group):
-    """Three masters that share all slots."""
+    """Three masters that share all slots, and where it is ``replicated`` a replica of each."""
 
-    nodes: Sequence[Node]
+    masters: Sequence[Node]
+
+    def __init__(self, replicated: bool = False) -> None:
+        super().__init__()
+        self._replicated = replicated
 
     def begin(self) -> None:
-        ports = free_ports(3)
-        buses = free_ports(3)
-        self.nodes = [
-            self.node(port, "cluster-enabled yes", "cluster-node-timeout 2000", f"cluster-port {bus}")
-            for port, bus in zip(ports, buses, strict=True)
-        ]
+        size = 6 if self._replicated else 3
+        ports = free_ports(2 * size)
+        places = list(zip(ports[:size], ports[size:], strict=True))
+        self._size = size
+        settings = ["cluster-enabled yes", "cluster-node-timeout 1000", "repl-diskless-sync-delay 0"]
+        self.nodes = [self.node(port, *settings, f"cluster-port {bus}") for port, bus in places]
+        self.masters, replicas = self.nodes[:3], self.nodes[3:]
         for node in self.nodes:
             self.eventually(lambda each=node: each.says("PING"))
-        for node, (first, last) in zip(self.nodes, [(0, 5460), (5461, 10922), (10923, 16383)], strict=True):
+        for node, (first, last) in zip(self.masters, [(0, 5460), (5461, 10922), (10923, 16383)], strict=True):
             node.says("CLUSTER", "ADDSLOTSRANGE", str(first), str(last))
-        for port, bus in zip(ports[1:], buses[1:], strict=True):
+        for port, bus in places[1:]:
             self.nodes[0].says("CLUSTER", "MEET", servers.HOST, str(port), str(bus))
         for node in self.nodes:
             self.eventually(lambda each=node: self._is_whole(each))
+        for master, replica in zip(self.masters, replicas, strict=False):
+            name = master.says("CLUSTER", "MYID").decode()
+            self.eventually(lambda each=replica, name=name: each.says("CLUSTER", "REPLICATE", name))
+            self.eventually(lambda each=replica: _follows(each))
 
     def url(self) -> str:
-        return "redis+cluster://" + ",".join(f"{servers.HOST}:{node.port}" for node in self.nodes)
+        return "redis+cluster://" + ",".join(f"{servers.HOST}:{node.port}" for node in self.masters)
+
+    def master_of(self, key: bytes) -> Node:
+        """Whoever has it as long as nobody has failed."""
+        slot = key_slot(key)
+        return self.masters[0 if slot <= 5460 else 1 if slot <= 10922 else 2]
 
     def keys(self, prefix: str) -> list[str]:
         found: list[bytes] = []
-        for node in self.nodes:
+        for node in self.masters:
             with node.client() as client:
                 found += client.scan_iter(match=f"{prefix}*", count=1000)
         return sorted(key.decode() for key in found if b":sent:" not in key)
 
     def _is_whole(self, node: Node) -> bool:
         info = node.says("CLUSTER", "INFO") or b""
-        return b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info
+        return b"cluster_state:ok" in info and b"cluster_known_nodes:%d" % self._size in info
+
+
+def _follows(replica: Node) -> bool:
+    return (replica.says("INFO", "replication") or {}).get("master_link_status") == "up"

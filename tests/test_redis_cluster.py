@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kombu import Connection, Exchange, Queue
+from kombu import Connection, Exchange, Message, Queue
 from kombu.testing import (
     AttendanceConformance,
     BrowseConformance,
@@ -19,10 +19,13 @@ from kombu.testing import (
 from kombu.testing.transports.limits import LimitConformance
 from kombu.testing.transports.settling import SettlingConformance
 from kombu.transport.redis import RedisStore
+from kombu.transport.redis.keys import Keys
 from kombu.transport.virtual.store import Envelope, QueueSpec
 from tests import redises, servers
 from tests.redis_groups import Clustered
 from tests.transport_subjects import RedisCase
+
+LONG = 30.0
 
 pytestmark = pytest.mark.server("redis")
 
@@ -89,9 +92,35 @@ def test_a_slot_that_has_moved_is_found_again(cluster: Clustered) -> None:
     store.open()
     store.declare(QueueSpec(name="moving"))
     link = store._link
-    link._slots = [(0, 16383, (servers.HOST, node.port)) for node in cluster.nodes[:1]]  # type: ignore[attr-defined]
+    link._slots = [(0, 16383, (servers.HOST, node.port)) for node in cluster.masters[:1]]  # type: ignore[attr-defined]
     assert [count.total for count in store.counts(["moving", "b", "c"]).values()] == [0]
     store.put([("moving", Envelope("{}", b"a"))])
     assert store.counts(["moving"])["moving"].ready == 1
     store.delete("moving")
     store.close()
+
+
+def test_when_a_master_fails_its_replica_takes_over_and_nothing_that_it_had_confirmed_is_lost() -> None:
+    options = {"wait_replicas": 1, "wait_timeout": 5, "lease": 3}
+    with Clustered(replicated=True) as own, Connection(own.url(), transport_options=options) as connection:
+        queue = Queue("orders")
+        queue(connection).declare()
+        producer = connection.Producer(routing_key="orders")
+        for number in range(20):
+            producer.publish(number)
+        own.master_of(Keys().queue("orders")).kill()
+        confirmed = list(range(20))
+        later = {"max_retries": None, "interval_start": 0.1, "interval_step": 0.1, "interval_max": 0.5}
+        with Connection(own.url(), transport_options={"lease": 3}) as other:
+            other.Producer(routing_key="orders").publish(20, retry=True, retry_policy=later, timeout=LONG)
+            confirmed.append(20)
+            seen: list[int] = []
+
+            def handle(body: int, message: Message) -> None:
+                seen.append(body)
+                message.ack()
+
+            with other.Consumer(queue, callbacks=[handle]):
+                while len(seen) < len(confirmed):
+                    other.drain_events(timeout=LONG)
+        assert seen == confirmed
