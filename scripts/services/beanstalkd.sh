@@ -1,4 +1,5 @@
-# beanstalkd: a private instance on 127.0.0.1, which keeps its jobs in a binlog and takes jobs of up to 4 MiB.
+# beanstalkd: a private instance on 127.0.0.1, which keeps its jobs in a binlog.
+# KOMBU_BEANSTALKD_MAX_JOB: the largest that it takes, 4 MiB unless said otherwise.
 
 beanstalkd_port=${KOMBU_BEANSTALKD_PORT:-51300}
 
@@ -53,7 +54,7 @@ beanstalkd_options() {
     # -f: milliseconds between two writes through to the disk; -F: never, though it is written. -z: bytes in a job.
     sync=-F
     [ "${KOMBU_DURABLE:-0}" != 1 ] || sync=-f0
-    printf '%s\n' "-l 127.0.0.1 -p $beanstalkd_port -z 4194304 $sync"
+    printf '%s\n' "-l 127.0.0.1 -p $beanstalkd_port -z ${KOMBU_BEANSTALKD_MAX_JOB:-4194304} $sync"
 }
 
 beanstalkd_runs() {

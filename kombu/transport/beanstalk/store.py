@@ -72,6 +72,7 @@ _FIRST = 8
 _SWEPT = 20
 """Queues whose first message a sweep looks at."""
 
+_SETTLED = frozenset((b"DELETED", b"RELEASED", b"KICKED", b"NOT_FOUND"))
 _NOBODY_ELSE = (b"TIMED_OUT", b"DEADLINE_SOON")
 """Nothing is ready, in the second case said to somebody who should hurry with another job."""
 
@@ -350,21 +351,27 @@ class BeanstalkStore(DocumentTopology[Revision]):
         return True
 
     def _finish(self, outcomes: Sequence[Done | Release]) -> list[bool]:
-        queues = self._current().queues if any(isinstance(each, Release) for each in outcomes) else {}
+        if not outcomes:
+            return []
+        queues = self._current().queues if any(type(each) is Release for each in outcomes) else {}
         commands: list[bytes] = []
         firsts: list[int | None] = []
         for outcome in outcomes:
-            held = self._ours(outcome.lease)
-            firsts.append(None if held is None else len(commands))
-            if held is not None:
-                self._held.drop(held)
-                kept = isinstance(outcome, Release) and held.lease.queue in queues
-                commands += _release(held, outcome) if kept else [b"delete %d\r\n" % held.id]
-        replies = self._line.ask(commands)
-        for reply in replies:
-            if reply.status in (b"BURIED", b"OUT_OF_MEMORY", b"INTERNAL_ERROR"):
-                raise refused(self._line.name, reply, "a message was not put back")
-        return [first is not None and replies[first].status in (b"DELETED", b"RELEASED") for first in firsts]
+            held = self._ours(outcome[0])
+            if held is None:
+                firsts.append(None)
+                continue
+            firsts.append(len(commands))
+            self._held.drop(held)
+            if isinstance(outcome, Release) and held.lease.queue in queues:
+                commands += _release(held, outcome)
+            else:
+                commands.append(b"delete %d\r\n" % held.id)
+        words = self._line.say(commands)
+        for word in words:
+            if word not in _SETTLED:
+                raise refused(self._line.name, Reply(word, [], b""), "a message was not put back")
+        return [first is not None and words[first] in (b"DELETED", b"RELEASED") for first in firsts]
 
     def _move(self, move: Move) -> bool:
         held = self._ours(move.lease)
@@ -468,9 +475,7 @@ def _job(reply: Reply) -> tuple[bytes, int] | None:
     return figures[b"state"], int(figures[b"reserves"])
 
 
-def _release(held: Held, outcome: Done | Release) -> list[bytes]:
-    if not isinstance(outcome, Release):
-        return [b"delete %d\r\n" % held.id]
+def _release(held: Held, outcome: Release) -> list[bytes]:
     if not outcome.counted and not outcome.delay:
         return _release_uncounted(held)
     return [b"release %d %d %d\r\n" % (held.id, held.priority, seconds(outcome.delay))]

@@ -123,6 +123,24 @@ class Line:
             raise
         return replies, following
 
+    def say(self, commands: Sequence[bytes]) -> list[bytes]:
+        """The first words of the answers to commands that are answered by a line only."""
+        self._check()
+        words: list[bytes] = []
+        try:
+            for exchange in _exchanges(commands):
+                self.socket.sendall(b"".join(exchange))
+                lines = [self._reader.readline(_LONGEST_LINE) for _ in exchange]
+                if not all(line.endswith(b"\r\n") for line in lines):
+                    raise OSError("the server closed the connection")
+                words += [line[:-2].partition(b" ")[0] for line in lines]
+        except (OSError, ValueError) as exc:
+            raise self._lost(exc) from exc
+        except BaseException:
+            self.close()  # between a question and its answer
+            raise
+        return words
+
     def close(self) -> None:
         self.broken = True
         with suppress(OSError):  # of a socket that is closed already, or of a reader that timed out

@@ -103,6 +103,11 @@ def is_available(doc: Mapping[str, Any], now: int) -> bool:
     return _whole(doc, "available") <= now
 
 
+def stored_at(doc: Mapping[str, Any], otherwise: int) -> int:
+    stored = doc.get("stored")
+    return stored if isinstance(stored, int) else otherwise
+
+
 def order(doc: Mapping[str, Any]) -> tuple[int, int, str]:
     """Its place among those that may be claimed."""
     return -priority_of(doc), _whole(doc, "due"), str(doc["_id"])
@@ -130,7 +135,7 @@ def delivery(doc: Mapping[str, Any], lease: Lease, now: int) -> Delivery:
         priority_of(doc),
         count_of(doc),
         isinstance(expires, int) and expires <= now,
-        max(now - _whole(doc, "stored"), 0) / SECOND if "stored" in doc else 0.0,
+        max(now - stored_at(doc, now), 0) / SECOND,
     )
 
 

@@ -154,10 +154,11 @@ class CouchDBStore(DocumentTopology[str]):
             marks = self._database.rows(
                 {"startkey": "x:", "endkey": f"x:{documents.moment(now)}:{END}", "limit": limit}
             )
-            found = self._database.find([documents.marked(each["id"]) for each in marks])
+            found = self._database.find([id for each in marks if (id := documents.marked(each["id"]))])
             gone = [each for each in marks if documents.marked(each["id"]) not in found]
             self._delete([documents.deleted(each["id"], each["value"]["rev"]) for each in gone])
-            claimable = [doc for doc in found.values() if documents.is_available(doc, now)]
+            known = [doc for doc in found.values() if isinstance(doc.get("queue"), str)]
+            claimable = [doc for doc in known if documents.is_available(doc, now)]
             return self._take([(doc["queue"], doc) for doc in claimable], lease)
 
     def browse(self, queue: str, limit: int, after: MessageId | None = None) -> list[Delivery]:
@@ -176,7 +177,7 @@ class CouchDBStore(DocumentTopology[str]):
     def read_document(self) -> tuple[str, str]:
         with self._lock:
             found = self._database.find([TOPOLOGY]).get(TOPOLOGY)
-            text, revision = (str(found["text"]), str(found["_rev"])) if found else ("", "")
+            text, revision = (str(found.get("text")), str(found["_rev"])) if found else ("", "")
             self._known = revision, read_topology(text, self.capabilities.name)
             return text, revision
 
@@ -403,7 +404,7 @@ def _requests(docs: Sequence[Document]) -> Iterator[list[Document]]:
     request: list[Document] = []
     size = 0
     for doc in docs:
-        weight = len(doc.get("body", "")) + len(doc.get("head", ""))
+        weight = sum(len(part) for part in (doc.get("body"), doc.get("head")) if isinstance(part, str))
         if request and (len(request) == _MOST_DOCUMENTS or size + weight > _MOST_BYTES):
             yield request
             request, size = [], 0

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from kombu.transport.couchdb.documents import SECOND, Document, is_available
+from kombu.transport.couchdb.documents import SECOND, Document, is_available, stored_at
 from kombu.transport.couchdb.http import CONFLICT, MISSING, Database
 from kombu.transport.virtual.store import Counts
 
@@ -39,7 +39,7 @@ def count_few(docs: Iterable[Document], now: int) -> Counts:
     ready, delayed, leased = list[int](), 0, 0
     for doc in docs:
         if is_available(doc, now):
-            ready.append(doc.get("stored", now))
+            ready.append(stored_at(doc, now))
         elif "token" in doc:
             leased += 1
         else:
@@ -54,7 +54,7 @@ def stored_since(database: Database, queue: str, limit: int, after: str | None) 
     start: list[object] = [queue]
     if after is not None:
         found = database.find([after]).get(after)
-        start = [queue, found["stored"] if found else _moment_in(after), after]
+        start = [queue, stored_at(found or {}, _moment_in(after)), after]
     params = {"startkey": start, "endkey": [queue, {}], "limit": limit + 1, "include_docs": True}
     rows = database.rows(params, _STORED)
     return [row["doc"] for row in rows if row["id"] != after and row.get("doc")][:limit]
@@ -70,7 +70,7 @@ def _oldest(database: Database, queue: str, now: int) -> float | None:
     for kind in (_FREE, _LEASED):
         params = {"startkey": [queue, kind], "endkey": [queue, kind, now], "reduce": False, "limit": 1}
         for row in database.rows(params, _VIEW):
-            return max(now - int(row["value"] or now), 0) / SECOND
+            return max(now - stored_at({"stored": row["value"]}, now), 0) / SECOND
     return None
 
 
