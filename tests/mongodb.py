@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from kombu.transport.base import Address
+from kombu.connection.parameters import Arguments
 from tests import servers
 from tests.instances import Instance, instance
 
@@ -32,7 +32,7 @@ def new_store(database: str, port: int = servers.MONGODB_PORT, **options: object
     from kombu.transport.mongodb.server import Server
     from kombu.transport.mongodb.settings import read_settings
 
-    return MongoStore(Server(read_settings(Address(hostname=url(database, port), options=options))))
+    return MongoStore(Server(read_settings(Arguments(transport_options=options).target(url(database, port)).address)))
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from kombu import Connection, Exchange, Queue
 from kombu.exceptions import InconsistencyError, PreconditionFailed
 from kombu.testing.case import LEASE, bodies, in_threads, message, numbered
 from kombu.transport.virtual.store import Done, Envelope, Lease, QueueSpec
-from tests import mongodb
+from tests import mongodb, servers
 from tests.mongodb import Requests
+from tests.proxy import Proxy
 
 if TYPE_CHECKING:
     from kombu.transport.mongodb import MongoStore
@@ -177,6 +178,20 @@ def test_without_a_change_stream_consumers_look_at_their_queues(database: str) -
             publisher.Producer(routing_key="orders").publish(1)
             connection.drain_events(timeout=PATIENCE)
         assert len(received) == 1
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, b"\x02update\0"), (3, b"\x02update\0"), (3, b"committransaction\0")])
+def test_what_is_stored_while_its_answer_is_lost_is_confirmed_and_stored_once(
+    database: str, count: int, words: bytes
+) -> None:
+    with Proxy(servers.MONGODB_PORT) as proxy, closing(mongodb.new_store(database, proxy.port)) as store:
+        store.open()
+        store.declare(QueueSpec(name="orders"))
+        store.put([("orders", message("before"))])
+        proxy.cut_at(words, "after")
+        store.put([("orders", message(text)) for text in numbered(count)])
+        assert proxy.struck.is_set()
+        assert bodies(store.claim({"orders": 10}, LEASE)) == ["before", *numbered(count)]
 
 
 FOREIGN: list[dict[str, Any]] = [

@@ -12,7 +12,11 @@ from tests.resilience import Resilience
 
 @pytest.mark.server("mongodb")
 class TestMongoDB(Resilience):
+    """What is sent again is known to a server by its number, and stored once; the tests' server carries it out a second
+    time if it comes while the first is under way. What is answered already is in :mod:`tests.test_mongodb`."""
+
     server = "mongodb"
+    doubles = True
 
     @property
     def options(self) -> Mapping[str, object]:
