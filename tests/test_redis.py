@@ -416,10 +416,11 @@ def calls(alone: Alone) -> int:
 
 def certify(folder: Path) -> None:
     """A CA of our own, and a server's certificate for 127.0.0.1."""
-    (folder / "names").write_text(f"subjectAltName=IP:{servers.HOST}\n")
+    extensions = ["keyUsage=digitalSignature", "authorityKeyIdentifier=keyid", f"subjectAltName=IP:{servers.HOST}"]
+    (folder / "names").write_text("\n".join(extensions))
     new = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
     for command in (
-        f"req -x509 {new} -keyout ca.key -out ca.pem -subj /CN=ca -days 2",
+        f"req -x509 {new} -keyout ca.key -out ca.pem -subj /CN=ca -days 2 -addext keyUsage=critical,keyCertSign",
         f"req {new} -keyout server.key -out server.csr -subj /CN=server",
         "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile names",
     ):

@@ -74,7 +74,13 @@ class RedisStore(RedisSender):
         for queues in self._groups(queue for queue, limit in wants.items() if limit > 0):
             limits = (b"%d" % wants[queue] for queue in queues)
             arguments = [b"%d" % token, micro(lease), *limits]
-            found += deliveries(self._link.run(scripts.CLAIM, self._bases(queues), arguments), queues, token)
+            try:
+                answer = self._link.run(scripts.CLAIM, self._bases(queues), arguments)
+            except OperationalError:
+                if found:
+                    break  # what is leased already is handed on; the next claim will say what is wrong here
+                raise
+            found += deliveries(answer, queues, token)
         return found
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
