@@ -15,7 +15,7 @@ from kombu.exceptions import InconsistencyError, PreconditionFailed
 LABEL = "kombu.topology"
 _FORMAT = "1"
 _PIECE = 256
-_MOST_PIECES = 46
+_MOST_PIECES = 44
 
 
 class Torn(Exception):
