@@ -190,6 +190,26 @@ def test_an_error_while_others_publish_is_only_its_callers(connection: Connectio
     assert orders.queue_declare(passive=True).message_count == 60
 
 
+def test_acknowledging_several_does_not_acknowledge_what_was_rejected(connection: Connection) -> None:
+    graves = Queue(uuid4().hex)(connection)
+    graves.declare()
+    to_graves = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": graves.name}
+    queue = Queue(uuid4().hex, queue_arguments=to_graves)(connection)
+    queue.declare()
+    connection.Producer().publish_many([1, 2, 3], routing_key=queue.name)
+    channel = connection.channel()
+    first, second, third = (queue(channel).get() for _ in range(3))
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    second.reject()
+    third.ack(multiple=True)
+    assert first.payload == 1
+    assert [message.payload for message in take(connection, graves)] == [2]
+    channel.close()
+    assert queue.get() is None
+
+
 def test_a_quorum_queue_counts_deliveries(connection: Connection) -> None:
     queue = Queue("quorum", queue_arguments={"x-queue-type": "quorum", "x-delivery-limit": 2})(connection)
     queue.declare()

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 from pika import spec
@@ -20,10 +19,8 @@ from kombu.exceptions import (
     ChannelError,
     ConnectionError,
     KombuError,
-    LeaseLost,
     NotBoundError,
     NotSupported,
-    PreconditionFailed,
 )
 from kombu.message import Message
 from kombu.transport.base import Arguments, CancelCallback, Content, MessageCallback, Publication, QueueDeclared
@@ -38,9 +35,9 @@ from kombu.transport.native.checks import (
 )
 from kombu.transport.native.properties import readable
 from kombu.transport.native.tables import encode_table
-from kombu.transport.native.unsettled import Unsettled
 from kombu.transport.pika.consuming import Arrival, Consumer, info_of, message_of
 from kombu.transport.pika.line import Ask, Line, Reply
+from kombu.transport.pika.settling import Settling
 from kombu.transport.pika.wire import Properties
 from kombu.utils.uuid import uuid
 
@@ -68,12 +65,7 @@ class Channel:
         self._together = 0
         self._active = True
         self._line: Line | None = None
-        self._unsettled = Unsettled()
-        self._lock = Lock()
-        self._base = 0
-        self._latest = 0
-        self._armed = False
-        self._enough = _MOST_OWED
+        self._settling = Settling(connection, self._good)
         self._closed = False
         self._getting: Answered | None = None
 
@@ -236,7 +228,7 @@ class Channel:
         consumer = Consumer(self, tag, queue, callback, no_ack, at_once, made, self._prefetch, on_cancel)
         self._look(queue)
         self.consumers[tag] = consumer
-        self._enough = min(_enough(each.prefetch) for each in self.consumers.values())
+        self._settling.limit(min(each.prefetch or _ANY for each in self.consumers.values()))
         try:
             if self._active:
                 self._ask_own(self._consume(consumer))
@@ -257,8 +249,9 @@ class Channel:
 
         def ask(channel: Any, answered: Answered) -> None:
             def got(_: Any, method: Any, properties: Any, body: bytes) -> None:
-                arrival = Arrival(None, self._base + method.delivery_tag, method, properties.raw, body, queue)
-                self._hold(arrival, kept=not no_ack)
+                tag = self._settling.base + method.delivery_tag
+                arrival = Arrival(None, tag, method, properties.raw, body, queue)
+                self._settling.hold(arrival, kept=not no_ack)
                 answered(arrival)
 
             self._getting = answered
@@ -294,19 +287,8 @@ class Channel:
         if within is not None:
             name = self.connection.transport
             raise NotSupported(f"ack(within=…): transport {name!r} has no transactions of the caller's")
-        tag = int(delivery_tag)
-        if not self.is_open:
-            raise self._unknown(tag)
-        with self._lock:
-            if multiple:
-                if tag not in self._unsettled.held:
-                    raise self._unknown(tag)
-                for each in self._unsettled.up_to(tag):
-                    self._unsettled.ack(each)
-            elif not self._unsettled.ack(tag):
-                raise self._unknown(tag)
-            owed = len(self._unsettled.owed)
-        self._owe(owed)
+        self._not_closed()
+        self._settling.ack(int(delivery_tag), multiple)
 
     def basic_reject(
         self,
@@ -317,25 +299,20 @@ class Channel:
         because: str | None = None,
         counted: bool = True,
     ) -> None:
-        tag = int(delivery_tag)
-        with self._lock:
-            held = self._unsettled.held.get(tag)
-        if not isinstance(held, Arrival) or not self.is_open:
-            raise self._unknown(tag)
+        self._not_closed()
+        held = self._settling.find(int(delivery_tag))
         if requeue and delay:
             self._requeue_later(held, delay)
             return
         if because is not None and not requeue:
-            logger.info("message %s of queue %r is rejected: %s", tag, held.queue, because)
-        self.connection.soon(partial(self._refuse, tag, requeue))
+            logger.info("message %s of queue %r is rejected: %s", held.tag, held.queue, because)
+        self._settling.refuse_soon(held, requeue)
 
     def basic_recover(self, requeue: bool = True) -> None:
         """Put everything that was delivered on this channel and is not settled back into its queue."""
         self.settle()
-        with self._lock:
-            handed = [tag for tag, held in self._unsettled.held.items() if isinstance(held, Arrival) and held.handed]
-        for tag in reversed(handed):
-            self.connection.soon(partial(self._refuse, tag, True))
+        for each in self._settling.handed():
+            self._settling.refuse_soon(each, True)
 
     def close(self) -> None:
         if self._closed:
@@ -349,21 +326,11 @@ class Channel:
 
     def settle(self) -> None:
         """Send the acknowledgements that are owed, soon."""
-        if self._unsettled.owed and self.connection.connected:
-            self.connection.soon(self.flush)
+        self._settling.settle()
 
     def flush(self) -> None:
         """In the event loop: send them now."""
-        with self._lock:
-            self._armed = False
-            acks, base = self._unsettled.due(), self._base
-        channel = None if self._line is None else self._line.good
-        if acks is None or channel is None:
-            return
-        if acks.up_to:
-            channel.basic_ack(acks.up_to - base, True)
-        for tag in acks.singly:
-            channel.basic_ack(tag - base)
+        self._settling.flush()
 
     def hand(self, arrival: Arrival) -> None:
         """To its consumer; in the thread that drains, or the event loop where messages are pushed."""
@@ -373,15 +340,12 @@ class Channel:
             return
         message = self._message(arrival, consumer.no_ack)
         if consumer.no_ack and not consumer.at_once:
-            with self._lock:
-                self._unsettled.ack(arrival.tag)
-                owed = len(self._unsettled.owed)
-            self._owe(owed)
+            self._settling.ack(arrival.tag)
         consumer.callback(message)
 
     def end(self, why: KombuError) -> None:
         """In the event loop: the connection is gone."""
-        self._forget_what_it_held()
+        self._settling.forget()
         if self._line is not None:
             self._line.end(why)
 
@@ -392,9 +356,15 @@ class Channel:
         self.close()
 
     def _open(self) -> None:
-        if self._closed:
-            raise NotBoundError("this channel is closed")
+        self._not_closed()
         self.connection.check()
+
+    def _not_closed(self) -> None:
+        if self._closed:
+            raise NotBoundError("this channel is closed: what it held went back to its queue")
+
+    def _good(self) -> Any:
+        return None if self._line is None else self._line.good
 
     def _ask(self, ask: Ask) -> Any:
         self._open()
@@ -409,7 +379,7 @@ class Channel:
 
     def _look(self, queue: str) -> None:
         """Raises what is wrong with the queue, where finding out otherwise would cost what is held."""
-        if self.consumers or self._unsettled.held:
+        if self.consumers or self._settling.holds:
             name = wire_name(queue)
             self._ask(lambda channel, answered: channel.queue_declare(name, passive=True, callback=answered))
 
@@ -447,8 +417,8 @@ class Channel:
         def ask(channel: Any, answered: Answered) -> None:
             def cancelled(frame: Any) -> None:
                 back = self.connection.take_back(lambda each: each.consumer is consumer and each.method is not None)
-                for each in reversed(back):
-                    self._refuse(each.tag, True)
+                for each in back:  # the first one first: another consumer may be given it at once
+                    self._settling.refuse(each.tag, True)
                 answered(frame)
 
             if consumer.tag in channel.consumer_tags:
@@ -459,15 +429,10 @@ class Channel:
         self._ask_own(ask)
 
     def _delivered(self, consumer: Consumer, _: Any, method: Any, properties: Properties, body: bytes) -> None:
-        arrival = Arrival(consumer, self._base + method.delivery_tag, method, properties.raw, body, consumer.queue)
-        self._hold(arrival, kept=not consumer.at_once)
+        tag = self._settling.base + method.delivery_tag
+        arrival = Arrival(consumer, tag, method, properties.raw, body, consumer.queue)
+        self._settling.hold(arrival, kept=not consumer.at_once)
         self.connection.arrive(arrival)
-
-    def _hold(self, arrival: Arrival, kept: bool) -> None:
-        self._latest = arrival.tag
-        if kept:
-            with self._lock:
-                self._unsettled.held[arrival.tag] = arrival
 
     def _message(self, arrival: Arrival, no_ack: bool) -> Message:
         arrival.handed = True
@@ -488,7 +453,7 @@ class Channel:
 
     def _lost(self, error: KombuError) -> None:
         """The broker has ended the line, put back what it held, and would send nothing more: begin anew."""
-        self._forget_what_it_held()
+        self._settling.forget()
         self.connection.take_back(lambda each: each.consumer is not None and each.consumer.channel is self)
         if isinstance(error, ConnectionError) or self._closed or self._line is None:
             return
@@ -498,25 +463,11 @@ class Channel:
             if self._active:
                 self._line.ask(self._consume(consumer), partial(self._came_back, consumer))
 
-    def _forget_what_it_held(self) -> None:
-        """The broker has put it back."""
-        with self._lock:
-            self._base = self._latest
-            self._unsettled.clear()
-
     def _came_back(self, consumer: Consumer, _: Any, error: Exception | None) -> None:
         if error is not None and not isinstance(error, ConnectionError):
             self.consumers.pop(consumer.tag, None)
             consumer.ended = True
             self.connection.arrive(Arrival(consumer, 0, None, b"", b"", consumer.queue))
-
-    def _refuse(self, tag: int, requeue: bool) -> None:
-        """In the event loop, where acknowledgements are sent, too: one for several must not count this as settled."""
-        with self._lock:
-            held, base = self._unsettled.held.pop(tag, None), self._base
-        channel = None if self._line is None else self._line.good
-        if held is not None and channel is not None:
-            channel.basic_nack(tag - base, False, requeue)
 
     def _requeue_later(self, held: Arrival, seconds: float) -> None:
         """It goes to the stairs, and when it is stored there it is acknowledged here."""
@@ -529,31 +480,10 @@ class Channel:
         self.publish_batch([again])
         self.basic_ack(held.tag)
 
-    def _owe(self, owed: int) -> None:
-        """So many acknowledgements, to be sent together with more, but not late."""
-        delay = self._options.settle_delay
-        if not delay or owed == self._enough:
-            self.connection.soon(self.flush)
-        elif not self._armed:
-            self._armed = True
-            self.connection.soon(partial(self._flush_in, 0.0 if self.connection.home.here else delay))
-
-    def _flush_in(self, seconds: float) -> None:
-        self.connection.home.loop.call_later(seconds, self.flush)
-
-    def _unknown(self, tag: int) -> KombuError:
-        if self._closed:
-            return NotBoundError("this channel is closed: what it held went back to its queue")
-        if not self.connection.connected:
-            return ConnectionError(f"the connection is gone, and message {tag} went back to its queue")
-        if 0 < tag <= self._base:
-            return LeaseLost(f"message {tag} went back to its queue when the broker ended the channel")
-        return PreconditionFailed(f"no unsettled message has the delivery tag {tag} on this channel")
-
     def _close(self, reply: Reply) -> None:
         """In the event loop."""
         self.flush()
-        self._forget_what_it_held()
+        self._settling.forget()
         self.connection.take_back(lambda each: each.consumer is not None and each.consumer.channel is self)
         line, self._line = self._line, None
         channel = None if line is None else line.good
@@ -566,19 +496,14 @@ class Channel:
         line.end(NotBoundError("this channel is closed"))
 
 
-_MOST_OWED = 64
-"""Acknowledgements that are sent together at most."""
+_ANY = 2**16
+"""Of a consumer that may hold any number."""
 
 _GIVEN = "amq.gen-"
 """Names that the broker has given begin with it. It lets nobody declare one, but one may look for its queue."""
 
 _REPLY_TO = "amq.rabbitmq.reply-to"
 """RabbitMQ's direct reply-to is consumed without acknowledgements only (https://www.rabbitmq.com/docs/direct-reply-to)."""
-
-
-def _enough(prefetch: int) -> int:
-    """Half of what a consumer may hold: the broker can send more while the other half is at work."""
-    return max(1, min(prefetch // 2, _MOST_OWED)) if prefetch else _MOST_OWED
 
 
 def _arguments(kind: str, name: str, arguments: Arguments) -> dict[str, object]:

@@ -46,6 +46,7 @@ class Arrival:
     body: bytes
     queue: str
     handed: bool = False
+    refused: bool = False
 
 
 def message_of(channel: Channel, arrival: Arrival, no_ack: bool, consumer_tag: str) -> Message:
