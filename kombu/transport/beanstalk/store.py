@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,19 +13,18 @@ from math import inf
 from kombu.exceptions import ConnectionError, PreconditionFailed, PublishUncertain
 from kombu.transport.beanstalk.document import Revision, TubeDocument
 from kombu.transport.beanstalk.emptying import empty
-from kombu.transport.beanstalk.held import Held, Ledger
+from kombu.transport.beanstalk.held import Held
 from kombu.transport.beanstalk.jobs import (
     MOST_SECONDS,
     OVERHEAD,
     data_of,
-    delivery_of,
-    job_of,
     put_command,
     seconds,
     time_to_live,
 )
 from kombu.transport.beanstalk.names import prefix_of, tube_of
 from kombu.transport.beanstalk.polling import Poll
+from kombu.transport.beanstalk.reserving import Reservations, ask_about, release_uncounted
 from kombu.transport.beanstalk.toucher import Toucher
 from kombu.transport.beanstalk.wire import Line, Reply, refused
 from kombu.transport.virtual.document import DocumentTopology, read_topology
@@ -62,19 +60,10 @@ CAPABILITIES = Capabilities(
     atomic_put=False,
 )
 
-_RESERVE = b"reserve-with-timeout 0\r\n"
-_MOST_AT_ONCE = 256
-"""Jobs of one queue that a claim asks for."""
-
-_FIRST = 8
-"""How many it asks for where the last claim found fewer than it asked for."""
-
 _SWEPT = 20
 """Queues whose first message a sweep looks at."""
 
 _SETTLED = frozenset((b"DELETED", b"RELEASED", b"KICKED", b"NOT_FOUND"))
-_NOBODY_ELSE = (b"TIMED_OUT", b"DEADLINE_SOON")
-"""Nothing is ready, in the second case said to somebody who should hurry with another job."""
 
 
 class BeanstalkStore(DocumentTopology[Revision]):
@@ -102,9 +91,6 @@ class BeanstalkStore(DocumentTopology[Revision]):
         self._bury = bury
         self._lock = threading.RLock()
         self._capabilities = CAPABILITIES
-        self._held = Ledger()
-        self._watching = b"default"
-        self._found_all: dict[str, bool] = {}
         self._swept = 0
         self._known: tuple[Revision, Topology] | None = None
         self._poll = Poll()
@@ -118,6 +104,7 @@ class BeanstalkStore(DocumentTopology[Revision]):
         self._line = self._connect()
         self._largest = self._line.greet()
         self._capabilities = replace(CAPABILITIES, max_body=max(self._largest - OVERHEAD, 0))
+        self._reservations = Reservations(self._line, self._tube, self._toucher)
         self._document = TubeDocument(self._line, self._prefix, self._largest)
 
     def close(self) -> None:
@@ -141,11 +128,8 @@ class BeanstalkStore(DocumentTopology[Revision]):
 
     def claim(self, wants: Mapping[str, int], lease: float) -> list[Delivery]:
         with self._lock:
-            self._give_back_ended()
-            commands, queues = self._reservations(wants)
-            now = time.monotonic()
-            replies, stats = self._line.chain(commands, _ask_about)
-            return self._hold(self._reserved(replies, queues), stats, now, lease)
+            self._reservations.give_back_ended()
+            return self._reservations.claim(wants, lease)
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
         with self._lock:
@@ -162,18 +146,18 @@ class BeanstalkStore(DocumentTopology[Revision]):
 
     def extend(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
         with self._lock:
-            ours = [self._ours(lease) for lease in leases]
+            ours = [self._reservations.ours(lease) for lease in leases]
             asked = [held for held in ours if held is not None]
             now = time.monotonic()
             replies = self._line.ask([b"touch %d\r\n" % held.id for held in asked])
             kept = set()
             for held, reply in zip(asked, replies, strict=True):
                 if reply.status == b"TOUCHED":
-                    self._held.renew(held, now, seconds)
+                    self._reservations.held.renew(held, now, seconds)
                     kept.add(id(held))
                 else:
-                    self._held.drop(held)
-            self._touch_if_needed(asked)
+                    self._reservations.held.drop(held)
+            self._reservations.touch_if_needed(asked)
             return [lease if id(held) in kept else None for lease, held in zip(leases, ours, strict=True)]
 
     def wait(self, queues: Sequence[str], timeout: float) -> None:
@@ -185,7 +169,7 @@ class BeanstalkStore(DocumentTopology[Revision]):
 
     def counts(self, queues: Sequence[str]) -> dict[str, Counts]:
         with self._lock:
-            self._give_back_ended()
+            self._reservations.give_back_ended()
             known = self._current().queues
             wanted = [queue for queue in dict.fromkeys(queues) if queue in known]
             replies = self._line.ask([b"stats-tube %b\r\n" % self._tube(queue) for queue in wanted])
@@ -194,14 +178,14 @@ class BeanstalkStore(DocumentTopology[Revision]):
 
     def purge(self, queue: str) -> int:
         with self._lock:
-            self._give_back_ended()
+            self._reservations.give_back_ended()
             return self._empty(queue)
 
     def delete(self, queue: str) -> int:
         with self._lock:
             if not self.forget_queue(queue):
                 return 0
-            held = self._held.drop_queue(queue)
+            held = self._reservations.held.drop_queue(queue)
             replies = self._line.ask([b"delete %d\r\n" % each.id for each in held])
             return self._empty(queue) + sum(reply.status == b"DELETED" for reply in replies)
 
@@ -273,83 +257,6 @@ class BeanstalkStore(DocumentTopology[Revision]):
     def _take_away(self, ids: Iterable[int]) -> None:
         self._line.ask([b"delete %d\r\n" % id for id in ids])
 
-    def _reservations(self, wants: Mapping[str, int]) -> tuple[list[bytes], list[str]]:
-        """Commands that reserve, and which queue each is about."""
-        commands: list[bytes] = []
-        queues: list[str] = []
-        for queue, limit in wants.items():
-            if limit <= 0:
-                continue
-            watch = self._watch(self._tube(queue))
-            most = _MOST_AT_ONCE if self._found_all.get(queue) else _FIRST
-            asked = min(limit, most)
-            commands += watch + [_RESERVE] * asked
-            queues += [""] * len(watch) + [queue] * asked
-        return commands, queues
-
-    def _watch(self, tube: bytes) -> list[bytes]:
-        """Commands after which this tube is the only one that jobs are reserved from."""
-        if tube == self._watching:
-            return []
-        before, self._watching = self._watching, tube
-        return [b"watch %b\r\n" % tube, b"ignore %b\r\n" % before]
-
-    def _reserved(self, replies: Sequence[Reply], queues: Sequence[str]) -> list[tuple[str, int, bytes]]:
-        reserved = []
-        for queue, reply in zip(queues, replies, strict=True):
-            if not queue:
-                continue
-            if reply.status == b"RESERVED":
-                reserved.append((queue, int(reply.values[0]), reply.body))
-            elif reply.status not in _NOBODY_ELSE:
-                self._line.close()  # so that what was reserved is released
-                raise ConnectionError(str(refused(self._line.name, reply, "reserving")))
-            self._found_all[queue] = reply.status == b"RESERVED"
-        return reserved
-
-    def _hold(
-        self, reserved: Sequence[tuple[str, int, bytes]], stats: Sequence[Reply], now: float, seconds: float
-    ) -> list[Delivery]:
-        """Deliveries of what was reserved a moment after ``now``."""
-        token, ends = random.getrandbits(63), now + seconds
-        deliveries, taken = [], []
-        for (queue, id, data), reply in zip(reserved, stats, strict=True):
-            if reply.status != b"OK":
-                continue  # its time to run was over before we looked
-            job, lease = job_of(reply.body), Lease(queue, id, token)
-            held = Held(lease, job.priority, job.ttr, job.reserves, now + job.ttr, ends)
-            taken.append(held)
-            deliveries.append(delivery_of(job, data, lease))
-        self._held.add(taken)
-        self._touch_if_needed(taken)
-        return deliveries
-
-    def _ours(self, lease: Lease) -> Held | None:
-        """What we hold by this lease, reserved again if need be."""
-        held = self._held.find(lease)
-        if held is None or time.monotonic() < held.runs_out or self._take_back(held):
-            return held
-        self._held.drop(held)
-        return None
-
-    def _take_back(self, held: Held) -> bool:
-        """Reserve again a job whose time was over, unless somebody else has had it since."""
-        look = b"stats-job %d\r\n" % held.id
-        now = time.monotonic()
-        before = _job(self._line.ask([look])[0])
-        if before is None or before[1] != held.reserves:
-            return False
-        if before[0] != b"reserved":
-            reply, after = self._line.ask([b"reserve-job %d\r\n" % held.id, look])
-            found = _job(after)
-            if reply.status != b"RESERVED" or found is None:
-                return False
-            if found[1] != held.reserves + 1:
-                self._line.ask(_release_uncounted(held))
-                return False
-            held.reserves, held.runs_out = found[1], now + held.ttr
-        return True
-
     def _finish(self, outcomes: Sequence[Done | Release]) -> list[bool]:
         if not outcomes:
             return []
@@ -357,12 +264,12 @@ class BeanstalkStore(DocumentTopology[Revision]):
         commands: list[bytes] = []
         firsts: list[int | None] = []
         for outcome in outcomes:
-            held = self._ours(outcome[0])
+            held = self._reservations.ours(outcome[0])
             if held is None:
                 firsts.append(None)
                 continue
             firsts.append(len(commands))
-            self._held.drop(held)
+            self._reservations.held.drop(held)
             if isinstance(outcome, Release) and held.lease.queue in queues:
                 commands += _release(held, outcome)
             else:
@@ -374,7 +281,7 @@ class BeanstalkStore(DocumentTopology[Revision]):
         return [first is not None and words[first] in (b"DELETED", b"RELEASED") for first in firsts]
 
     def _move(self, move: Move) -> bool:
-        held = self._ours(move.lease)
+        held = self._reservations.ours(move.lease)
         if held is None:
             return False
         if move.into:
@@ -385,7 +292,7 @@ class BeanstalkStore(DocumentTopology[Revision]):
             return self._bury_it(held, str(exc))
         if not move.into and self._bury:
             return self._bury_it(held, "it is given up, and there is no place for it")
-        self._held.drop(held)
+        self._reservations.held.drop(held)
         [reply] = self._line.ask([b"delete %d\r\n" % held.id])
         if reply.status != b"DELETED":
             self._take_away(stored)
@@ -394,43 +301,23 @@ class BeanstalkStore(DocumentTopology[Revision]):
     def _bury_it(self, held: Held, why: str) -> bool:
         """It stays in its tube for people to see, and comes back when they kick it."""
         logger.warning("buried: message %s of queue %r: %s", held.id, held.lease.queue, why)
-        self._held.drop(held)
+        self._reservations.held.drop(held)
         [reply] = self._line.ask([b"bury %d %d\r\n" % (held.id, held.priority)])
         return reply.status == b"BURIED"
 
-    def _give_back_ended(self) -> None:
-        """The server keeps a job for its time to run, and the lease may be shorter."""
-        ended = self._held.ended(time.monotonic())
-        if ended:
-            self._line.ask([b"release %d %d 0\r\n" % (held.id, held.priority) for held in ended])
-        for held in ended:
-            held.runs_out = -inf
-
     def _any_ready(self, tubes: Sequence[bytes]) -> bool:
         with self._lock:
-            self._give_back_ended()
+            self._reservations.give_back_ended()
             replies = self._line.ask([b"stats-tube %b\r\n" % tube for tube in tubes])
             return any(reply.status == b"OK" and reply.figures()[b"current-jobs-ready"] != b"0" for reply in replies)
 
-    def _touch_if_needed(self, held: Iterable[Held]) -> None:
-        if any(each.touch_at < inf for each in held):
-            self._toucher.wake()
-
     def _touch(self) -> float | None:
         with self._lock:
-            now = time.monotonic()
-            due = self._held.to_touch(now)
-            replies = self._line.ask([b"touch %d\r\n" % held.id for held in due])
-            for held, reply in zip(due, replies, strict=True):
-                held.runs_out = now + held.ttr if reply.status == b"TOUCHED" else -inf
-                if reply.status != b"TOUCHED":
-                    held.ends = -inf
-            following = self._held.next_touch()
-            return None if following == inf else max(following - time.monotonic(), 0.0)
+            return self._reservations.touch_due()
 
     def _empty(self, queue: str) -> int:
         tube = self._tube(queue)
-        self._line.ask(self._watch(tube))
+        self._line.ask(self._reservations.watch(tube))
         return empty(self._line, tube)
 
     def _first_ready(self, queues: Sequence[str]) -> dict[str, tuple[int, bytes]]:
@@ -457,32 +344,16 @@ class BeanstalkStore(DocumentTopology[Revision]):
             if stats.status != b"OK" or int(stats.figures()[b"age"]) < ttl:
                 return []
             now = time.monotonic()
-            [reply], stats_of_it = self._line.chain([b"reserve-job %d\r\n" % id], _ask_about)
+            [reply], stats_of_it = self._line.chain([b"reserve-job %d\r\n" % id], ask_about)
             if reply.status == b"RESERVED":
-                return self._hold([(queue, id, reply.body)], stats_of_it, now, seconds)
+                return self._reservations.hold([(queue, id, reply.body)], stats_of_it, now, seconds)
         return []
-
-
-def _ask_about(reply: Reply) -> bytes | None:
-    return b"stats-job %b\r\n" % reply.values[0] if reply.status == b"RESERVED" else None
-
-
-def _job(reply: Reply) -> tuple[bytes, int] | None:
-    """State, and how often it was reserved."""
-    if reply.status != b"OK":
-        return None
-    figures = reply.figures()
-    return figures[b"state"], int(figures[b"reserves"])
 
 
 def _release(held: Held, outcome: Release) -> list[bytes]:
     if not outcome.counted and not outcome.delay:
-        return _release_uncounted(held)
+        return release_uncounted(held)
     return [b"release %d %d %d\r\n" % (held.id, held.priority, seconds(outcome.delay))]
-
-
-def _release_uncounted(held: Held) -> list[bytes]:
-    return [b"release %d %d 1\r\n" % (held.id, held.priority), b"kick-job %d\r\n" % held.id]
 
 
 def _counts(reply: Reply, oldest: float | None) -> Counts:
