@@ -18,10 +18,7 @@ couchdb_start() {
     [ "$(cat "$data/kombu.version" 2>/dev/null)" = "$couchdb_package" ] || couchdb_install
     printf '%s\n' "$options" >"$data.options"
     mkdir -p "$data/databases"
-    # It writes no pid file, and its settings and log into the folder that it runs in.
-    # shellcheck disable=SC2016,SC2086 # for the inner shell; options are words
-    launch KOMBU_COUCHDB_PORT "$couchdb_port" sh -c 'echo $$ >"$1/couchdb.pid"; cd "$1"; shift; exec "$@"' \
-        sh "$data" node "$data/program/node_modules/.bin/pouchdb-server" $options
+    (couchdb_launch) || couchdb_launch # on a busy machine the first attempt may fail to bind
     couchdb_status
 }
 
@@ -59,6 +56,13 @@ couchdb_install() {
             fail "npm could not install $couchdb_package; see $data.log"
     fi
     printf '%s\n' "$couchdb_package" >"$data/kombu.version"
+}
+
+couchdb_launch() {
+    # It writes no pid file, and its settings and log into the folder that it runs in.
+    # shellcheck disable=SC2016,SC2086 # for the inner shell; options are words
+    launch KOMBU_COUCHDB_PORT "$couchdb_port" sh -c 'echo $$ >"$1/couchdb.pid"; cd "$1"; shift; exec "$@"' \
+        sh "$data" node "$data/program/node_modules/.bin/pouchdb-server" $options
 }
 
 couchdb_options() {

@@ -14,6 +14,9 @@ from kombu.transport.beanstalk.toucher import Toucher
 from kombu.transport.beanstalk.wire import Line, Reply, refused
 from kombu.transport.virtual.store import Delivery, Lease
 
+_new = tuple.__new__
+"""Makes a named tuple without a step in Python: several for every message."""
+
 _RESERVE = b"reserve-with-timeout 0\r\n"
 _MOST_AT_ONCE = 256
 """Jobs of one queue that a claim asks for."""
@@ -86,12 +89,13 @@ class Reservations:
         for (queue, id, data), reply in zip(reserved, stats, strict=True):
             if reply.status != b"OK":
                 continue  # its time to run was over before we looked
-            job, lease = job_of(reply.body), Lease(queue, id, token)
+            job, lease = job_of(reply.body), _new(Lease, (queue, id, token))
             held = Held(lease, job.priority, job.ttr, job.reserves, now + job.ttr, ends)
             taken.append(held)
             deliveries.append(delivery_of(job, data, lease))
         self.held.add(taken)
-        self.touch_if_needed(taken)
+        if any(held.ttr < seconds for held in taken):
+            self.touch_if_needed(taken)
         return deliveries
 
     def ours(self, lease: Lease) -> Held | None:
