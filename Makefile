@@ -1,10 +1,12 @@
 # Each command sets itself up: a virtual environment in the checkout, nothing outside it.
 #   make demo   the main job, end to end, on SQLite
 #   make test   all tests; what needs a server that is not there is skipped and listed
-# PYTHON chooses the interpreter (3.11 or newer), VENV where the environment goes.
+# PYTHON chooses the interpreter (3.11 or newer), VENV where the environment goes, JOBS how many tests run at once
+# (0: none beside another, for a debugger).
 
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= auto
 BIN := $(VENV)/bin
 
 .PHONY: demo test lint format types docs bench services services-stop lock clean
@@ -14,7 +16,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.tools
 	@sh scripts/mysqlclient.sh $(VENV)
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope $(TESTS)
 
 lint: $(VENV)/.tools
 	$(BIN)/ruff check .

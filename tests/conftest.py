@@ -21,6 +21,8 @@ pytest_plugins = ["tests.databases", "tests.memory", "tests.places", "tests.watc
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    if hasattr(config, "workerinput"):  # of several that run at once, each has data of its own
+        os.environ.pop("KOMBU_TESTS_DATA", None)
     given = "KOMBU_TESTS_DATA" in os.environ
     django.setup()
     config.pluginmanager.register(servers.Servers())

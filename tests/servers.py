@@ -74,6 +74,9 @@ def missing(server: str) -> str | None:
     return _LOOKS[server]()
 
 
+_ABSENT = "absent server"
+
+
 class Servers:
     """The pytest plugin behind the mark ``server``."""
 
@@ -94,8 +97,13 @@ class Servers:
         text = "; ".join(f"{name} is not there: {why}" for name, why in absent.items())
         if os.environ.get("KOMBU_REQUIRE_SERVERS") == "1":
             pytest.fail(f"{text} (start it: make services)", pytrace=False)
-        self._skipped.update(absent.keys())
+        item.user_properties += [(_ABSENT, name) for name in absent]
         pytest.skip(text)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Also of tests that ran in another process."""
+        if report.when == "setup" and report.skipped:
+            self._skipped.update(str(name) for what, name in report.user_properties if what == _ABSENT)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._skipped:
