@@ -41,13 +41,12 @@ class Transport(VirtualTransport):
         if alias not in connections:
             known = ", ".join(sorted(connections))
             raise InvalidURL(f"django://{alias}: no such alias in settings.DATABASES, which has {known}")
-        return DjangoStore(alias)
+        return DjangoStore(alias, self.address.connect_timeout, read_answer_timeout(self.address.options))
 
     def establish_connection(self) -> VirtualConnection:
         options = dict(self.address.options)
-        store = self.make_store()
-        store.database.answer_timeout = read_answer_timeout(options)
         options.pop("answer_timeout", None)
+        store = self.make_store()
         connection = VirtualConnection(store, read_options(options))
         connection.open()
         if store.in_transaction:

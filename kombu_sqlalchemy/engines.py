@@ -85,22 +85,18 @@ def _connect_args(url: URL, timeout: float) -> dict[str, Any]:
 def dialling(limit: float) -> Iterator[None]:
     """A connection that is made in the block is given up when the server says nothing for ``limit`` seconds, before
     SQLAlchemy has learnt what it wants to know of it."""
-    made: list[Any] = []
-    _dials.made = made
-    try:
-        with Watch(lambda: made[-1] if made else None, limit):
+    with Watch(None, limit) as watch:
+        _dials.watch = watch
+        try:
             yield
-    finally:
-        _dials.made = []
+        finally:
+            _dials.watch = None
 
 
 class _Dials(threading.local):
-    """What this thread has connected and is still making ready."""
+    """What looks after the connection that this thread makes ready."""
 
-    made: list[Any]
-
-    def __init__(self) -> None:
-        self.made = []
+    watch: Watch | None = None
 
 
 _dials = _Dials()
@@ -114,7 +110,8 @@ def _dial(dialect: Any, _: object, args: Sequence[Any], options: dict[str, Any],
             driver.connect()
     else:
         driver = dialect.connect(*args, **options)
-    _dials.made.append(driver)
+    if _dials.watch is not None:
+        _dials.watch.begin(driver)
     return driver
 
 

@@ -127,7 +127,7 @@ class Proxy:
             for each in self._pairs:
                 if silent:
                     self._stop_listening(each)
-                else:
+                elif each not in self._selector.get_map():
                     self._selector.register(each, selectors.EVENT_READ)
 
         self._order(fall)

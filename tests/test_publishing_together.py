@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -26,6 +26,9 @@ class Held(MemoryStore):
         self.entered = threading.Event()
         self.go_on = threading.Event()
         self.failing: Exception | None = None
+        self.entered_again = threading.Event()
+        self.go_on_again = threading.Event()
+        self.go_on_again.set()
 
     def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
         first = not self.entered.is_set()
@@ -34,6 +37,9 @@ class Held(MemoryStore):
             assert self.go_on.wait(PATIENCE)
         elif self.failing is not None:
             raise self.failing
+        else:
+            self.entered_again.set()
+            assert self.go_on_again.wait(PATIENCE)
         self.sizes.append(len(items))
         super().put(items, version)
 
@@ -64,10 +70,14 @@ def line_up(
     leader = pool.submit(producer.publish, "leader")
     assert held.entered.wait(PATIENCE)
     followers = [pool.submit(publish, number) for number in range(threads)]
-    waiting = producer.channel.connection.publisher._together._waiting  # type: ignore[attr-defined]
-    while len(waiting) < threads:
+    while len(in_line(producer)) < threads:
         assert not any(follower.done() for follower in followers)
     return leader, followers
+
+
+def in_line(producer: Producer) -> Sized:
+    waiting: Sized = producer.channel.connection.publisher._together._waiting  # type: ignore[attr-defined]
+    return waiting
 
 
 def test_those_who_line_up_behind_one_are_stored_in_one_batch(
@@ -118,6 +128,24 @@ def test_who_waits_behind_others_longer_than_its_timeout_has_published_nothing(
     leader.result(PATIENCE)
     producer.publish("next")
     assert counts(name).ready == 2
+
+
+def test_who_is_published_for_leaves_when_its_time_is_over_and_is_told_that_nobody_knows(
+    held: Held, producer: Producer, pool: ThreadPoolExecutor, name: str
+) -> None:
+    held.go_on_again.clear()
+    leader, (patient,) = line_up(held, producer, pool, producer.publish, threads=1)
+    hasty = pool.submit(producer.publish, "hasty", timeout=1.0)
+    while len(in_line(producer)) < 2:
+        assert not hasty.done()
+    held.go_on.set()
+    assert held.entered_again.wait(PATIENCE)
+    with pytest.raises(TimeoutError, match="may have been stored, or not"):
+        hasty.result(PATIENCE)
+    held.go_on_again.set()
+    for each in (leader, patient):
+        each.result(PATIENCE)
+    assert counts(name).ready == 3
 
 
 def test_many_threads_lose_and_double_nothing(name: str, pool: ThreadPoolExecutor) -> None:

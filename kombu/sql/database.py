@@ -14,6 +14,7 @@ from kombu.exceptions import ConnectionError, OperationalError
 from kombu.sql.dialect import Dialect
 from kombu.sql.patience import ANSWER_TIMEOUT, Watch
 from kombu.sql.waiting import Waiter
+from kombu.transport.virtual.deadline import seconds_to_wait
 
 Row = tuple[Any, ...]
 P = ParamSpec("P")
@@ -151,7 +152,8 @@ def _repeated(
         while True:
             watch: Watch | None = None
             try:
-                with database.session(visiting), Watch(database.driver, database.answer_timeout * times) as watch:
+                limit = seconds_to_wait(database.answer_timeout * times)
+                with database.session(visiting), Watch(database.driver, limit) as watch:
                     return method(self, *args, **kwargs)
             except Conflict:
                 attempt += 1
@@ -160,7 +162,7 @@ def _repeated(
             except ConnectionError as exc:
                 if watch is None or not watch.over:
                     raise
-                silent = ConnectionError(f"{database.name}: no answer within {watch.limit:g} seconds")
+                silent = ConnectionError(f"{database.name}: no answer within {watch.limit:.3g} seconds")
                 silent.uncertain = exc.uncertain
                 raise silent from exc
             time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.002 * 2**attempt)))  # noqa: S311

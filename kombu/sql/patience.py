@@ -7,6 +7,7 @@ has waited too long: the driver then finds that the server has hung up.
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -24,6 +25,8 @@ _STEPS = 10
 """How many times within the shortest limit it is looked who waits: what a limit may be exceeded by."""
 
 
+logger = logging.getLogger(__name__)
+
 ANSWER_TIMEOUT = 30.0
 """Seconds, unless the transport option ``answer_timeout`` says otherwise."""
 
@@ -38,13 +41,12 @@ def read_answer_timeout(options: Mapping[str, object]) -> float:
 
 
 class Watch:
-    """To be used in a ``with`` block that waits for answers at ``driver``, None for nothing, for ``limit`` seconds.
+    """To be used in a ``with`` block that waits for answers at ``driver``, None for nothing yet, for ``limit`` seconds.
 
-    ``driver`` may be a function that answers it, or None as long as there is none. ``over``: the block has waited
-    longer, and is disconnected.
+    ``over``: the block has waited longer, and is disconnected.
     """
 
-    __slots__ = ("_dog", "driver", "limit", "over", "until")
+    __slots__ = ("_dog", "_socket", "driver", "limit", "over", "until")
 
     def __init__(self, driver: Any, limit: float, dog: Watchdog | None = None) -> None:
         self.driver = driver
@@ -52,21 +54,28 @@ class Watch:
         self.until = inf
         self.over = False
         self._dog = dog or WATCHDOG
+        self._socket: int | None = None
 
     def __enter__(self) -> Watch:
         if self.driver is not None:
-            self.until = time.monotonic() + self.limit
-            self._dog.add(self)
+            self.begin(self.driver)
         return self
 
+    def begin(self, driver: Any) -> None:
+        """Wait at this one."""
+        self.driver = driver
+        self.until = time.monotonic() + self.limit
+        if hasattr(driver, "fileno") and not hasattr(driver, "pgconn"):
+            self._socket = socket_of(driver)  # mysqlclient answers nobody while it waits
+        self._dog.add(self)
+
     def __exit__(self, *exc: object) -> None:
-        if self.driver is not None:
+        if self.until != inf:
             self._dog.remove(self)
 
     def disconnect(self) -> None:
         self.over = True
-        driver = self.driver() if callable(self.driver) else self.driver
-        number = socket_of(driver)
+        number = socket_of(self.driver) if self._socket is None else self._socket
         if number is None or number < 0:
             return
         with suppress(OSError), socket.socket(fileno=dup(number)) as shared:  # it may have ended at this moment
@@ -115,7 +124,10 @@ class Watchdog:
         now = time.monotonic()
         for watch in [watch for watch in self._watches if watch.until < now]:
             self._watches.discard(watch)
-            watch.disconnect()
+            try:
+                watch.disconnect()
+            except Exception:
+                logger.exception("a connection cannot be given up, though its server says nothing")
         self._sleeps = not self._watches
 
     def _begin(self) -> None:

@@ -78,7 +78,8 @@ class SQLStore(SQLLimits):
     def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
         """Raises :class:`PublishUncertain` too: see there."""
         try:
-            self._put_now(items, version)
+            put = self._put_now if len(items) <= self.capabilities.max_batch else self._put_many
+            put(items, version)
         except ConnectionError as exc:
             if items and exc.uncertain:
                 raise PublishUncertain(f"{exc}; {len(items)} messages may have been stored, or not") from exc
@@ -126,7 +127,7 @@ class SQLStore(SQLLimits):
         if (waiter := self._waiter) is not None:
             waiter.wake()
 
-    @operation
+    @long_operation
     def counts(self, queues: Sequence[str]) -> dict[str, Counts]:
         if not queues:
             return {}
@@ -221,6 +222,10 @@ class SQLStore(SQLLimits):
 
     @operation
     def _put_now(self, items: Sequence[tuple[str, Envelope]], version: int | None) -> None:
+        self._put(items, version)
+
+    @long_operation
+    def _put_many(self, items: Sequence[tuple[str, Envelope]], version: int | None) -> None:
         self._put(items, version)
 
     def _put(self, items: Sequence[tuple[str, Envelope]], version: int | None) -> None:

@@ -6,6 +6,7 @@ from django.db import connections
 
 from kombu.exceptions import NotSupported, OperationalError
 from kombu.sql import SQLStore
+from kombu.sql.patience import ANSWER_TIMEOUT
 from kombu_django.store.database import DjangoDatabase
 
 __all__ = ["DjangoStore"]
@@ -16,10 +17,14 @@ class DjangoStore(SQLStore):
 
     Whatever is called inside ``transaction.atomic(using=alias)`` is part of that transaction: a ``put`` becomes
     visible, and a ``settle`` final, when it commits. Each thread has a connection of its own, as always in Django.
+    ``connect_timeout`` and ``answer_timeout`` are seconds that the server may take to let somebody in, where the
+    settings of the database do not say, and for an operation.
     """
 
-    def __init__(self, alias: str) -> None:
-        super().__init__("django", DjangoDatabase(alias))
+    def __init__(self, alias: str, connect_timeout: float = 5.0, answer_timeout: float = ANSWER_TIMEOUT) -> None:
+        database = DjangoDatabase(alias, connect_timeout)
+        database.answer_timeout = answer_timeout
+        super().__init__("django", database)
         self.alias = alias
 
     def within(self, connection: object) -> DjangoStore:

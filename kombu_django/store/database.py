@@ -40,9 +40,10 @@ class DjangoDatabase(Database):
     opened until it closes the store.
     """
 
-    def __init__(self, alias: str) -> None:
+    def __init__(self, alias: str, connect_timeout: float = 5.0) -> None:
         self.name = f"database {alias!r}"
         self.alias = alias
+        self.connect_timeout = connect_timeout
         self._dialect: Dialect | None = None
         self._opened: BaseDatabaseWrapper | None = None
         self._here = _Here()
@@ -183,13 +184,13 @@ class DjangoDatabase(Database):
         if connection.connection is not None and not connection.in_atomic_block and is_dead(connection.connection):
             connection.close()
         if connection.connection is None:
-            with translated(self.alias, before=True), self._patiently():
+            in_time = _connecting(connection, self.connect_timeout, self.answer_timeout)
+            with translated(self.alias, before=True), in_time:
                 connection.ensure_connection()
 
     def _patiently(self) -> Watch:
         """What is waited for at this thread's connection outside the store's operations."""
-        connection = self.connection
-        return Watch(None if connection.vendor == "sqlite" else lambda: connection.connection, self.answer_timeout)
+        return Watch(self.driver, self.answer_timeout)
 
     def _sqlite(self) -> Any:
         self.connection.ensure_connection()
@@ -237,6 +238,28 @@ class _Here(threading.local):
     def __init__(self) -> None:
         self.connection: BaseDatabaseWrapper | None = None
         self.statements: Statements | None = None
+
+
+@contextmanager
+def _connecting(connection: BaseDatabaseWrapper, seconds: float, limit: float) -> Iterator[None]:
+    """Within ``seconds``, unless the settings say otherwise, and then ``limit`` for all that Django says to begin with:
+    psycopg would wait for two minutes."""
+    if connection.vendor == "sqlite":
+        yield
+        return
+    connect = connection.get_new_connection
+
+    def connect_in_time(settings: dict[str, Any]) -> Any:
+        driver = connect({"connect_timeout": max(round(seconds), 2), **settings})
+        watch.begin(driver)
+        return driver
+
+    connection.get_new_connection = connect_in_time  # type: ignore[method-assign, assignment]
+    try:
+        with Watch(None, limit) as watch:
+            yield
+    finally:
+        del connection.get_new_connection
 
 
 def _listeners(connection: BaseDatabaseWrapper) -> WeakSet[DjangoDatabase] | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from kombu.exceptions import ConnectionError, KombuError, NotFound, OperationalError
 from kombu.transport.base import CancelCallback
 from kombu.transport.virtual.deadletter import may_refuse
+from kombu.transport.virtual.deadline import Deadline
 from kombu.transport.virtual.settling import Ledger
 from kombu.transport.virtual.store import Delivery, Outcome, QueueSpec, Release, Store, User
 
@@ -177,8 +178,9 @@ class Drain:
         while True:
             if self._closed and not self._interrupted:
                 raise ConnectionError("this connection is closed")
-            self._ledger.flush()
-            if not self._closed and (self._sort() or self._keep_house() or (look and self._claim())):
+            with Deadline(None if timeout is None else timeout + _PATIENCE):
+                found = self._look(look)
+            if found:
                 if self._hand_one():
                     return
                 continue
@@ -188,10 +190,16 @@ class Drain:
             remaining = _MOST_WAIT if deadline is None else deadline - time.monotonic()
             if remaining <= 0:
                 raise TimeoutError(f"no message within {timeout} seconds")
-            self._wait(min(remaining, _MOST_WAIT))
+            with Deadline(None if timeout is None else remaining + _PATIENCE):
+                self._wait(min(remaining, _MOST_WAIT))
             look = True
             if self._hand_one():
                 return
+
+    def _look(self, claim: bool) -> bool:
+        """Write what is owed, and see whether there may be something to hand out now."""
+        self._ledger.flush()
+        return not self._closed and (self._sort() or self._keep_house() or (claim and self._claim()))
 
     def _hand_one(self) -> bool:
         turns, held = self._turns, self._ledger.held
@@ -316,6 +324,10 @@ _KEEP_HOUSE_EVERY = 1.0
 
 _A_MOMENT = 0.005
 """Seconds in which a drain that found nothing is not begun anew with the same question, but by waiting."""
+
+_PATIENCE = 5.0
+"""Seconds that a store may need beyond what the caller wants to wait: what it has claimed by then would have to wait
+for the end of its lease, if it were not heard."""
 
 _MOST_WAIT = 1.0
 """Seconds after which the store is asked again in any case: a store's ``wait`` is only a hint."""

@@ -57,7 +57,8 @@ class Publisher:
         Raises :class:`NotFound` for an unknown exchange, :class:`MessageReturned` for a mandatory message without a
         queue, and :class:`PublishRefused` for a full queue that refuses; nothing of the batch is stored then. The
         first two are said, and a message that nobody wants is dropped, only by the topology as it is now. Raises
-        ``TimeoutError`` when other threads' turn lasts longer than ``timeout`` seconds; nothing is stored then.
+        ``TimeoutError`` when other threads' turn lasts longer than ``timeout`` seconds, and says whether nothing is
+        stored then or nobody knows.
         """
         if self._bindable is not None and self._bindable.in_transaction:
             self._publish(publications)

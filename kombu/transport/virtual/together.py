@@ -12,18 +12,20 @@ from collections.abc import Callable, Sequence
 
 from kombu.exceptions import KombuError, OperationalError, PublishUncertain
 from kombu.transport.base import Publication
+from kombu.transport.virtual.deadline import Deadline
 
 _Publish = Callable[[Sequence[Publication]], None]
 
 
 class _Waiting:
-    """What a thread wants to publish while another one is at it. ``gate`` opens when that is done, or when it is this
-    thread's turn (``leads``)."""
+    """What a thread wants to publish within ``timeout`` seconds while another one is at it. ``gate`` opens when that is
+    done, or when it is this thread's turn (``leads``)."""
 
-    __slots__ = ("error", "gate", "leads", "publications")
+    __slots__ = ("error", "gate", "leads", "publications", "timeout")
 
-    def __init__(self, publications: Sequence[Publication]) -> None:
+    def __init__(self, publications: Sequence[Publication], timeout: float | None) -> None:
         self.publications = publications
+        self.timeout = timeout
         self.gate = threading.Lock()
         self.gate.acquire()
         self.leads = False
@@ -41,37 +43,39 @@ class Together:
 
     def publish(self, publications: Sequence[Publication], timeout: float | None = None) -> None:
         """Raises what publishing these raises, and ``TimeoutError`` when the others' turn lasts longer than
-        ``timeout`` seconds; nothing is stored then."""
+        ``timeout`` seconds: nothing is stored then, or nobody knows, which it says."""
         if self._turn.acquire(blocking=False):
             try:
-                self._publish(publications)
+                with Deadline(timeout):
+                    self._publish(publications)
             finally:
                 self._turn.release()
                 if self._waiting and self._turn.acquire(blocking=False):
                     self._hand_over()
         else:
-            self._publish_with_others(publications, -1 if timeout is None else timeout)
+            self._publish_with_others(publications, timeout)
 
-    def _publish_with_others(self, publications: Sequence[Publication], timeout: float) -> None:
-        mine = _Waiting(publications)
+    def _publish_with_others(self, publications: Sequence[Publication], timeout: float | None) -> None:
+        mine = _Waiting(publications, timeout)
         self._waiting.append(mine)
         if self._turn.acquire(blocking=False):
             self._lead()  # who had the turn may not have seen that somebody waits
-        elif not mine.gate.acquire(timeout=timeout):
-            self._give_up(mine, timeout)
+        elif not mine.gate.acquire(timeout=-1 if timeout is None else timeout):
+            self._give_up(mine)
         elif mine.leads:
             self._lead()
         if mine.error is not None:
             raise mine.error
 
     def _lead(self) -> None:
-        """Publish for all who are in line, oneself among them."""
+        """Publish for all who are in line, oneself among them: as long as the one of them who has most time has."""
         with self._line:
             group = list(self._waiting)
             self._waiting.clear()
         try:
             if group:
-                self._publish_all(group)
+                with Deadline(_longest([each.timeout for each in group])):
+                    self._publish_all(group)
         finally:
             for each in group:
                 each.gate.release()
@@ -89,18 +93,19 @@ class Together:
             if not self._waiting or not self._turn.acquire(blocking=False):
                 return
 
-    def _give_up(self, mine: _Waiting, timeout: float) -> None:
-        """Leave the line. Who is taken already waits for the answer, which the one at it is about to have."""
+    def _give_up(self, mine: _Waiting) -> None:
+        """Leave the line."""
         with self._line:
             taken = mine not in self._waiting
             if not taken:
                 self._waiting.remove(mine)
         if taken:
-            mine.gate.acquire()
-            return
+            if mine.gate.acquire(blocking=False):
+                return
+            raise TimeoutError(f"no answer within {mine.timeout} seconds: the messages may have been stored, or not")
         if mine.leads:
             self._hand_over()
-        raise TimeoutError(f"not published within {timeout} seconds: other threads were publishing")
+        raise TimeoutError(f"not published within {mine.timeout} seconds: other threads were publishing")
 
     def _publish_all(self, group: Sequence[_Waiting]) -> None:
         try:
@@ -123,6 +128,11 @@ class Together:
         except KombuError as error:
             return error
         return None
+
+
+def _longest(timeouts: Sequence[float | None]) -> float | None:
+    given = [timeout for timeout in timeouts if timeout is not None]
+    return max(given) if len(given) == len(timeouts) else None
 
 
 def _copy(error: KombuError) -> KombuError:
