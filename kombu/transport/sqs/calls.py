@@ -25,8 +25,12 @@ from kombu.transport.sqs.clock import ServerClock
 from kombu.transport.sqs.errors import explained, may_be_tried_again
 from kombu.transport.sqs.limits import BILLED
 from kombu.transport.sqs.options import DEFAULT_REGION, Settings
+from kombu.transport.virtual.deadline import seconds_to_wait
 
 Answer = dict[str, Any]
+
+_SHORT = (0.5, 2.0, 5.0)
+"""Seconds for an answer to a caller who wants to wait no longer."""
 
 _PATIENCE = RetryPolicy(max_retries=2, interval_start=0.1, interval_step=0.3, jitter=0.5)
 """For what AWS was too busy for."""
@@ -40,7 +44,7 @@ class Calls:
         self.clock = ServerClock()
         self._billed: Counter[str] = Counter()
         self._lock = Lock()
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, float], Any] = {}
         self._session: Any = None
 
     def open(self) -> None:
@@ -110,18 +114,26 @@ class Calls:
             self._billed[_action(client, action)] += max(-(-size // BILLED), 1)
 
     def _client(self, kind: str) -> Any:
-        client = self._clients.get(kind)
+        key = kind, self._patience()
+        client = self._clients.get(key)
         if client is None:
             with self._lock:
-                client = self._clients.get(kind) or self._clients.setdefault(kind, self._make(kind))
+                client = self._clients.get(key) or self._clients.setdefault(key, self._make(*key))
         return client
 
-    def _make(self, kind: str) -> Any:
+    def _patience(self) -> float:
+        """Seconds for an answer: fewer where the caller's deadline is near. A client has one limit for all it asks, so
+        these are few."""
+        usual = self.settings.read_timeout
+        left = seconds_to_wait(usual)
+        return usual if left >= usual else max((each for each in _SHORT if each <= left), default=_SHORT[0])
+
+    def _make(self, kind: str, patience: float) -> Any:
         settings = self.settings
         waits = settings.wait_time_seconds if kind == "poll" else 0
         config = Config(
-            connect_timeout=settings.connect_timeout,
-            read_timeout=settings.read_timeout + waits,
+            connect_timeout=min(settings.connect_timeout, patience),
+            read_timeout=patience + waits,
             retries={"total_max_attempts": 1},
             max_pool_connections=settings.max_polls + 4,
         )
