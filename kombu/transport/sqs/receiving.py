@@ -28,14 +28,17 @@ _TENDED = 3.0
 _FETCHED = 2.0
 """Seconds in which who waits fetches what a poll has brought."""
 
+_LATENCY = 0.25
+"""Seconds that the answer to a long poll may have been on its way: AWS's visibility timeout began before it came."""
+
 _MISSING = 1.0
 """Seconds until a queue that does not exist is looked for again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A message, and until when it is ours: seconds of this machine's monotonic clock. ``since``: when it was received,
-    or a little later."""
+    """A message, and until when it is ours: seconds of this machine's monotonic clock. ``since``: when AWS gave it out,
+    or a little earlier."""
 
     queue: str
     message: Incoming
@@ -245,7 +248,7 @@ class Receiver:
             self._calls.close()
 
     def _receive(self, queue: str, limit: int, lease: float, wait: int) -> list[Taken]:
-        visible = whole(lease)
+        visible, asked = whole(lease), time.monotonic()
         ask = self._calls.poll if wait else self._calls.receive
         answer = ask(
             QueueUrl=self._queues.url(queue),
@@ -255,10 +258,10 @@ class Receiver:
             AttributeNames=_ATTRIBUTES,
             MessageAttributeNames=["All"],
         )
-        now = time.monotonic()
+        since = max(asked, time.monotonic() - _LATENCY) if wait else asked
         messages = [decoded(queue, each) for each in answer.get("Messages", ())]
         self._calls.count_received(sum(message.size for message in messages))
-        return [Taken(queue, message, now, now + visible) for message in messages]
+        return [Taken(queue, message, since, since + visible) for message in messages]
 
     def _raise_failure(self) -> None:
         failed, self._failed = self._failed, None
