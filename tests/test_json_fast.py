@@ -141,7 +141,11 @@ def test_what_is_written_by_either_means_the_same_to_both(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [*NUMBERS, *FLOATS, *NO_NUMBERS, *TEXTS, *OTHERS, *REFUSED], ids=lambda v: ascii(v)[:30]
+    "value",
+    [
+        pytest.param(value, id=f"{place} {type(value).__name__}")
+        for place, value in enumerate([*NUMBERS, *FLOATS, *NO_NUMBERS, *TEXTS, *OTHERS, *REFUSED])
+    ],
 )
 @pytest.mark.parametrize("wrapped", [lambda v: v, lambda v: [v], lambda v: {"a": v}, lambda v: ({"a": [v, None]},)])
 def test_each_odd_value_is_the_same_to_both(value: object, wrapped: Callable[[object], object]) -> None:
