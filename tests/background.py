@@ -18,7 +18,9 @@ Errors = list[BaseException]
 
 
 @contextmanager
-def running(work: Callable[[], object], stop: Callable[[], object], errors: Errors) -> Iterator[None]:
+def running(
+    work: Callable[[], object], stop: Callable[[], object], errors: Errors, patience: float = LONG
+) -> Iterator[None]:
     """``work()`` in a thread of its own; its error is one of ``errors`` then. ``stop()`` lets it return."""
 
     def run() -> None:
@@ -35,7 +37,7 @@ def running(work: Callable[[], object], stop: Callable[[], object], errors: Erro
         yield
     finally:
         stop()
-        thread.join(LONG)
+        thread.join(patience)
         if thread.is_alive():
             errors.append(AssertionError(f"a thread hangs:\n{_where(thread)}"))
 
