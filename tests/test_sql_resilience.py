@@ -44,6 +44,7 @@ class ThroughSQLAlchemy(OnDatabase):
 @pytest.mark.server("postgresql")
 class TestSQLAlchemyOnPostgreSQL(ThroughSQLAlchemy):
     server = "postgresql"
+    ends = ("fast", "immediate", "kill")
 
 
 @pytest.mark.server("mariadb")
@@ -91,6 +92,7 @@ class ThroughDjango(OnDatabase):
 @pytest.mark.server("postgresql")
 class TestDjangoOnPostgreSQL(ThroughDjango):
     server = "postgresql"
+    ends = ("fast", "immediate", "kill")
     alias = "postgresql"
     port_variable = "KOMBU_PG_PORT"
 

@@ -1,4 +1,7 @@
-"""The database server goes away and comes back: what was confirmed is stored once, and consumers go on on their own."""
+"""The database server goes away and comes back under threads that share a connection, and under kombu_consume.
+
+What everybody else does then is in :mod:`tests.test_sql_resilience`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from django.test import override_settings
 from sqlalchemy import create_engine
 
 from kombu import Connection, Consumer, Message, Queue
-from kombu.exceptions import OperationalError, PublishUncertain
+from kombu.exceptions import PublishUncertain
 from kombu.mixins import ConsumerMixin, MakesConsumers
 from kombu.transport.base import Channel
 from kombu_django import consumer
@@ -22,8 +25,7 @@ from kombu_django.consuming import Worker
 from kombu_django.registry import registry
 from kombu_sqlalchemy import metadata
 from tests.background import LONG, Errors, eventually, running
-from tests.brokers import within_patience
-from tests.instances import End, Instance, instance
+from tests.instances import Instance, instance
 from tests.places import alias
 
 ORDERS = Queue("orders")
@@ -37,10 +39,6 @@ SOME = 20
 POSTGRESQL = pytest.mark.server("postgresql")
 MARIADB = pytest.mark.server("mariadb", "mysqlclient")
 SERVERS = [pytest.param("postgresql", marks=POSTGRESQL), pytest.param("mariadb", marks=MARIADB)]
-ENDS = [
-    *(pytest.param("postgresql", how, marks=POSTGRESQL) for how in ("fast", "immediate", "kill")),
-    *(pytest.param("mariadb", how, marks=MARIADB) for how in ("fast", "kill")),
-]
 on_servers = pytest.mark.parametrize("server", SERVERS)
 through_both_doors = pytest.mark.parametrize("door", ["sqla", "django"])
 
@@ -146,26 +144,6 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
-@pytest.mark.parametrize(("server", "how"), ENDS)
-@through_both_doors
-def test_what_was_confirmed_is_consumed_whatever_becomes_of_the_server(
-    own: Instance, url: str, how: End, ledger: Ledger, stack: ExitStack
-) -> None:
-    with Connection(url) as connection:
-        ORDERS(connection).declare()
-    consumers = [Going(url, ledger) for _ in range(2)]
-    for each in consumers:
-        stack.enter_context(running(each.run, each.stop, ledger.errors))
-    with ExitStack() as publishing:
-        for _ in range(2):
-            publishing.enter_context(running(lambda: publish_on(url, ledger), ledger.stop.set, ledger.errors))
-        ledger.some_more()
-        own.end(how)
-        own.start()
-        ledger.some_more()
-    ledger.check()
-
-
 @on_servers
 @through_both_doors
 def test_threads_that_share_a_connection_go_on_with_it(
@@ -188,24 +166,6 @@ def test_threads_that_share_a_connection_go_on_with_it(
 
 
 @on_servers
-@through_both_doors
-def test_a_publish_while_the_server_is_away_raises_when_its_time_is_over(own: Instance, url: str) -> None:
-    with Connection(url) as connection:
-        ORDERS(connection).declare()
-        producer = connection.Producer(routing_key="orders")
-        own.end("fast")
-        with pytest.raises(OperationalError):
-            within_patience(lambda: producer.publish("late", retry=True, retry_policy=AT_ONCE, timeout=0.5))
-        with pytest.raises(OperationalError):
-            within_patience(lambda: producer.publish("late"))
-        own.start()
-        producer.publish("in time", retry=True, retry_policy=AT_ONCE, timeout=LONG)
-        found = ORDERS(connection).get(no_ack=True)
-        assert found is not None
-        assert (found.payload, ORDERS(connection).get()) == ("in time", None)
-
-
-@on_servers
 @pytest.mark.parametrize("door", ["django"])
 def test_the_worker_of_kombu_consume_goes_on(
     own: Instance, url: str, ledger: Ledger, stack: ExitStack, registered: None
@@ -225,11 +185,6 @@ def test_the_worker_of_kombu_consume_goes_on(
             own.start()
         ledger.publish(connection)
         ledger.check()
-
-
-def publish_on(url: str, ledger: Ledger) -> None:
-    with Connection(url) as connection:
-        keep_publishing(connection, ledger)
 
 
 def keep_publishing(connection: Connection, ledger: Ledger) -> None:
