@@ -9,11 +9,23 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import django
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import servers
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # of several that run at once, each has data of its own
+    os.environ.pop("KOMBU_TESTS_DATA", None)
+_GIVEN = "KOMBU_TESTS_DATA" in os.environ
+_LONG = ("test_sql_killing", "test_sql_statements", "test_filesystem_killing", "test_flights", "test_moving_killed")
+"""Modules whose tests take long and share nothing: each of them may run in another process."""
 
 pytest.register_assert_rewrite("kombu.testing", "tests.resilience")
 pytest_plugins = ["tests.databases", "tests.memory", "tests.places", "tests.watched", "tests.shop"]
@@ -21,13 +33,21 @@ pytest_plugins = ["tests.databases", "tests.memory", "tests.places", "tests.watc
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-    if hasattr(config, "workerinput"):  # of several that run at once, each has data of its own
-        os.environ.pop("KOMBU_TESTS_DATA", None)
-    given = "KOMBU_TESTS_DATA" in os.environ
     django.setup()
     config.pluginmanager.register(servers.Servers())
-    if not given:
+    if not _GIVEN:
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop("KOMBU_TESTS_DATA")))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """A class or a module runs in one process, for what its tests share."""
+    return _Scopes(config, log) if config.getoption("dist") == "loadscope" else None
+
+
+class _Scopes(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        alone = Path(nodeid.partition("::")[0]).stem in _LONG
+        return nodeid if alone else str(super()._split_scope(nodeid))
 
 
 @pytest.fixture(scope="session")
