@@ -16,7 +16,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.tools
 	@sh scripts/mysqlclient.sh $(VENV)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/.tools
 	$(BIN)/ruff check .

@@ -24,8 +24,30 @@ if TYPE_CHECKING:
 if "PYTEST_XDIST_WORKER" in os.environ:  # of several that run at once, each has data of its own
     os.environ.pop("KOMBU_TESTS_DATA", None)
 _GIVEN = "KOMBU_TESTS_DATA" in os.environ
-_LONG = ("test_sql_killing", "test_sql_statements", "test_filesystem_killing", "test_flights", "test_moving_killed")
-"""Modules whose tests take long and share nothing: each of them may run in another process."""
+_LONG = ("test_sql_killing", "test_flights", "test_sql_statements", "test_filesystem_killing", "test_moving_killed")
+"""Modules whose tests take long and share nothing: each may run in another process, and they come first, so that nobody
+waits for them in the end."""
+
+_ONCE = (
+    *_LONG,
+    "test_admin_browser",
+    "test_amqp_private",
+    "test_conformance_bites",
+    "test_mongodb_connecting",
+    "test_pika_private",
+    "test_redis_cluster",
+    "test_redis_sentinel",
+    "test_resilience_bites",
+    "test_sql_patience",
+    "test_sql_restarts",
+    "test_store_beanstalk",
+    "test_store_couchdb",
+    "test_store_mongodb",
+    "test_store_sqs",
+    "test_transport_conformance_bites",
+)
+"""Modules that are about servers and processes, or about the suites themselves, rather than about an interpreter: their
+tests, and those of every ``…_resilience``, are marked ``once``, and CI runs them on one."""
 
 pytest.register_assert_rewrite("kombu.testing", "tests.resilience")
 pytest_plugins = ["tests.databases", "tests.memory", "tests.places", "tests.watched", "tests.shop"]
@@ -37,6 +59,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(servers.Servers())
     if not _GIVEN:
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop("KOMBU_TESTS_DATA")))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem in _ONCE or item.path.stem.endswith("_resilience"):
+            item.add_marker("once")
+    items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:

@@ -92,21 +92,25 @@ class TestRedis(OnRedis):
 
 
 @pytest.mark.server("couchdb")
+@pytest.mark.once
 class TestCouchDB(OnCouchDB):
     pass
 
 
 @pytest.mark.server("beanstalkd")
+@pytest.mark.once
 class TestBeanstalk(OnBeanstalk):
     pass
 
 
 @pytest.mark.server("mongodb")
+@pytest.mark.once
 class TestMongoDB(OnMongoDB):
     pass
 
 
 @pytest.mark.server("sqs")
+@pytest.mark.once
 @together(5)
 class TestSQS(OnSQS):
     pass
