@@ -122,8 +122,9 @@ def _write_ahead(connection: sqlite3.Connection, _: object) -> None:
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as exc:
+        except sqlite3.DatabaseError as exc:
             if "locked" not in str(exc) or time.monotonic() > deadline:
+                connection.close()  # SQLAlchemy forgets it then
                 raise
             time.sleep(0.01)
         else:

@@ -106,7 +106,7 @@ def postgresql_migrated() -> Iterator[None]:
             _migrate("postgresql")
             yield
         finally:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            servers.drop_postgresql_database(connection.execute, name)
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def _drop(engine: Engine, name: str) -> None:
     """Whoever still has a connection to it loses that."""
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+            servers.drop_postgresql_database(connection.exec_driver_sql, name)
             return
         with servers.mariadb_connection() as other, other.cursor() as cursor:
             servers.kill_mariadb_threads(cursor, name)

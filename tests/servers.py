@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
@@ -178,6 +179,20 @@ def _psycopg_refused(url: str) -> str | None:
     except psycopg.Error as exc:
         return str(exc)
     return None
+
+
+def drop_postgresql_database(drop: Callable[[str], object], name: str) -> None:
+    """Whoever still has a connection to it loses that; but for the server's own vacuum, which nobody else may end."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            drop(f"DROP DATABASE {name} WITH (FORCE)")
+        except Exception as exc:
+            if "being terminated" not in str(exc) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def kill_mariadb_threads(cursor: Cursor, database: str) -> None:

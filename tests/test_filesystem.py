@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,9 @@ from kombu.exceptions import (
     OperationalError,
 )
 from kombu.testing import bodies, message
-from kombu.transport.filesystem import FileStore, locks, state
+from kombu.transport.filesystem import FileStore, line, locks, state
 from kombu.transport.filesystem.names import Name, first_place, folder_name, message_id, read_name
-from kombu.transport.virtual.store import Delivery, Done, QueueSpec
+from kombu.transport.virtual.store import Delivery, Done, QueueSpec, Release
 
 ORDERS = "orders"
 NOBODY = 65534
@@ -60,6 +61,33 @@ def take(store: FileStore, limit: int = 10) -> list[Delivery]:
 
 def ready_files(path: Path) -> list[Path]:
     return sorted(file for file in (path / "queues" / ORDERS / "ready").rglob("*") if file.is_file())
+
+
+def test_who_begins_to_wait_while_a_message_is_put_into_its_place_is_told_of_it(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put, given back, and due: by then the record of the queue has to say something new."""
+    seen: list[int] = []
+    moving = line.move
+
+    def look_first(*arguments: Any, **options: Any) -> str:
+        seen.append(changes())
+        return moving(*arguments, **options)
+
+    def changes() -> int:
+        found = state.look_at_state(store.folders(ORDERS).lock)
+        assert found is not None
+        return found.changes
+
+    monkeypatch.setattr(line, "move", look_first)
+    put(store, "a")
+    assert seen
+    assert changes() not in seen
+    [delivery] = take(store)
+    seen.clear()
+    store.settle([Release(delivery.lease)])
+    assert seen
+    assert changes() not in seen
 
 
 class TestURL:

@@ -61,9 +61,12 @@ def test_a_missing_folder_is_named_with_what_to_do(place: Place, tmp_path: Path)
 
 @pytest.mark.parametrize("place", ON_SQLITE, indirect=True)
 def test_a_file_that_is_no_database_is_said_to_be_none(place: Place, tmp_path: Path) -> None:
-    (tmp_path / "letter.txt").write_text("Dear reader, " * 100)
-    with pytest.raises(OperationalError, match=r"letter\.txt.*not a database|not a database"):
-        place.connect(elsewhere(place, str(tmp_path / "letter.txt"))).connect()
+    file = tmp_path / "letter.txt"
+    file.write_text("Dear reader, " * 100)
+    # Django leaves a connection open whose init_command fails.
+    url = elsewhere(place, str(file)) if place.door == "sqla" else place.aliased(NAME=str(file), OPTIONS={})
+    with pytest.raises(OperationalError, match="not a database"):
+        place.connect(url).connect()
 
 
 @pytest.mark.parametrize("place", ON_SERVERS, indirect=True)

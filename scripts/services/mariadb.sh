@@ -78,7 +78,7 @@ mariadb_find_data() {
 mariadb_options() {
     # One a line. The character set is that of Debian's configuration, which is left out.
     printf '%s\n' --no-defaults "--datadir=$data" --bind-address=127.0.0.1 "--port=$mariadb_port" \
-        "--socket=$data/mariadb.sock" "--pid-file=$data/mariadb.pid" --skip-name-resolve --max-connections=200 \
+        "--socket=$data/mariadb.sock" "--pid-file=$data/mariadb.pid" "--tmpdir=$data" --skip-name-resolve --max-connections=200 \
         --character-set-server=utf8mb4 --collation-server=utf8mb4_general_ci
     if [ "${KOMBU_DURABLE:-0}" != 1 ]; then
         printf '%s\n' --innodb-flush-log-at-trx-commit=0 --sync-binlog=0 --skip-log-bin --skip-innodb-doublewrite

@@ -61,6 +61,7 @@ class Line:
             _touch(self.folders.mortal(name))
         folder = self.folders.of(name)
         move(file, folder, name, self.sync)
+        self._state.changes += 1  # not before: who began to wait in between would have seen the change, and no message
         return folder
 
     def found(self, folder: str) -> None:
@@ -132,6 +133,7 @@ class Line:
         self._expect(free)
         self.save()
         move(file, self.folders.of(free), free)
+        self._state.changes += 1
 
     def expired(self, limit: int) -> list[Found]:
         """Up to so many whose time to live is over, and which nobody holds."""
@@ -229,7 +231,6 @@ class Line:
         if name.at:
             self._state.due = min(self._state.due, name.at)
         self._state.expiry = min(self._state.expiry, name.expires)
-        self._state.changes += 1
 
     def _promote(self) -> None:
         due: list[Found] = []
@@ -246,12 +247,12 @@ class Line:
         """Each to the end of the line; first of all nobody else gets its place."""
         place = self._state.place
         self._state.place += len(due)
-        self._state.changes += bool(due)
         self.save()
         for number, (file, name) in enumerate(due):
             ready = replace(name, at=0, place=place + number)
             move(file, self.folders.of(ready), ready)
             prune(os.path.dirname(file), f"{self.folders.path}/later")
+        self._state.changes += bool(due)
 
     def _lapse(self) -> None:
         """Their leases can still settle them until another claims them: they keep the token."""
