@@ -277,8 +277,12 @@ class EngineDatabase(AnyDatabase):
             forking.check(self.engine.url.database)
         with dialling(self.answer_timeout):
             connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        with self._patiently(_driver(connection)):
-            return self._link_by(connection)
+        try:
+            with self._patiently(_driver(connection)):
+                return self._link_by(connection)
+        except BaseException:
+            _end(connection)
+            raise
 
     def _link_by(self, connection: Connection) -> _Link:
         """Made ready for statements."""
@@ -309,10 +313,7 @@ class EngineDatabase(AnyDatabase):
             self._listening.discard(driver)
 
     def _forget(self, link: _Link) -> None:
-        connection = link.connection
-        if not connection.invalidated and not connection.closed:
-            connection.invalidate()
-        connection.close()
+        _end(link.connection)
 
     @contextmanager
     def _savepoint(self) -> Iterator[None]:
@@ -410,6 +411,13 @@ def dialect(engine: Engine) -> Dialect:
 def shown(engine: Engine) -> str:
     """The database as people know it."""
     return f"database {engine.url.render_as_string(hide_password=True)}"
+
+
+def _end(connection: Connection) -> None:
+    """It does not go back to the pool."""
+    if not connection.invalidated and not connection.closed:
+        connection.invalidate()
+    connection.close()
 
 
 def _driver(connection: Connection) -> Any:
