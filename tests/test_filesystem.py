@@ -28,6 +28,7 @@ from kombu.testing import bodies, message
 from kombu.transport.filesystem import FileStore, line, locks, state
 from kombu.transport.filesystem.names import Name, first_place, folder_name, message_id, read_name
 from kombu.transport.virtual.store import Delivery, Done, QueueSpec, Release
+from tests.disks import small_disk
 
 ORDERS = "orders"
 NOBODY = 65534
@@ -429,13 +430,8 @@ def somebody_else() -> Iterator[None]:
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Path]:
     """A file system of one MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
-    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("only root may mount a small file system here")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with small_disk(tmp_path / "small", "1m") as folder:
+        yield folder
 
 
 class TestDisk:
