@@ -183,6 +183,12 @@ def held(d: Dialect, messages: int) -> str:
 
 
 @lru_cache
+def live(d: Dialect, messages: int) -> str:
+    """Those whose lease has not run out: what has, another may be taking. Parameters: token, the ids."""
+    return f"{held(d, messages)} AND available_at > {d.now}"
+
+
+@lru_cache
 def next_due(d: Dialect, levels: tuple[int, ...]) -> str:
     """Microseconds until the next message may be claimed, NULL without any. Parameters: for each queue, for
     each priority: queue name, priority. The first of an order, since PostgreSQL may look at all for a minimum."""

@@ -112,7 +112,7 @@ class SQLStore(SQLLimits):
         for token, group in _by_token(leases):
             found = self._claims.extend(token, [lease.id for lease in group], seconds)
             if others := [lease.id for lease in group if lease.id not in found]:
-                rows = self._fetch(messages_sql.held(d, len(others)), [token, *d.ids(others)])
+                rows = self._fetch(messages_sql.live(d, len(others)), [token, *d.ids(others)])
                 found |= {row[0] for row in rows}
             extended |= {lease for lease in group if lease.id in found}
         return [lease if lease in extended else None for lease in leases]
