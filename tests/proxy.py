@@ -18,8 +18,9 @@ from typing import Literal, Self
 from tests import servers
 from tests.memory import PATIENCE
 
-Moment = Literal["before", "after"]
-"""``before``: the server never sees the words. ``after``: it has answered them, and the client never sees that."""
+Moment = Literal["before", "after", "never"]
+"""``before``: the server never sees the words. ``after``: it has answered them, and the client never sees that.
+``never``: nobody hears anything any more, on no connection; the server may have seen the words."""
 
 Side = Literal["client", "server"]
 
@@ -108,7 +109,8 @@ class Proxy:
         self._order(lose)
 
     def cut_at(self, words: bytes, moment: Moment, times: int = 1, spare: int = 0) -> None:
-        """Reset the connection of whoever says these words next, in capitals or not, this many times.
+        """Reset the connection of whoever says these words next, in capitals or not, this many times; or, for the
+        moment ``never``, fall silent then.
 
         The first ``spare`` are let pass. No words are any words.
         """
@@ -122,15 +124,7 @@ class Proxy:
     def fall_silent(self, silent: bool = True) -> None:
         """Let nothing through any more, and keep everything open: a black hole."""
 
-        def fall() -> None:
-            self._silent = silent
-            for each in self._pairs:
-                if silent:
-                    self._stop_listening(each)
-                elif each not in self._selector.get_map():
-                    self._selector.register(each, selectors.EVENT_READ)
-
-        self._order(fall)
+        self._order(lambda: self._fall_silent(silent))
 
     def slow_down(self, seconds: float) -> None:
         """Let whatever is said wait so long, in either direction."""
@@ -222,8 +216,19 @@ class Proxy:
             if self._moment == "before":
                 self._part(pair)
                 return
-            pair.doomed = True
+            if self._moment == "never":
+                self._fall_silent(True)
+            else:
+                pair.doomed = True
         self._pass_on(pair.server, said, pair)
+
+    def _fall_silent(self, silent: bool) -> None:
+        self._silent = silent
+        for each in self._pairs:
+            if silent:
+                self._stop_listening(each)
+            elif each not in self._selector.get_map():
+                self._selector.register(each, selectors.EVENT_READ)
 
     def _pass_on(self, listener: socket.socket, said: bytes, pair: _Pair) -> None:
         try:

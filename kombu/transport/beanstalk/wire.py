@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 import greenstalk
 
 from kombu.exceptions import ConnectionError, OperationalError
+from kombu.transport.virtual.deadline import seconds_to_wait
 
 T = TypeVar("T")
 
@@ -61,7 +62,8 @@ class Line:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._reader = self.socket.makefile("rb", _BUFFER)
         self._client = greenstalk.Client(self.socket, encoding=None)
-        self._timeout = timeout
+        self._timeout = connect_timeout
+        self._usual = timeout
 
     def greet(self) -> int:
         """The largest job that the server takes, in bytes. Raises where no beanstalkd answers in time."""
@@ -72,8 +74,7 @@ class Line:
             cause = exc.__cause__ or exc
             raise OperationalError(f"{self.name} does not answer as beanstalkd does: {cause!r}") from cause
         finally:
-            if not self.broken:
-                self.socket.settimeout(self._timeout)
+            self._timeout = self._usual
 
     def call(self, command: Callable[[greenstalk.Client[bytes]], T]) -> T:
         """One command. What the server refuses is raised as greenstalk does, a lost connection as ours."""
@@ -150,8 +151,10 @@ class Line:
         self.socket.close()
 
     def _check(self) -> None:
+        """It is there, and an answer is waited for as long as the caller waits."""
         if self.broken:
             raise ConnectionError(f"{self.name}: the connection was lost or closed before")
+        self.socket.settimeout(seconds_to_wait(self._timeout))
 
     def _lost(self, exc: Exception) -> ConnectionError:
         self.close()

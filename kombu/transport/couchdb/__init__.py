@@ -42,7 +42,7 @@ class Transport(VirtualTransport):
 
     def establish_connection(self) -> VirtualConnection:
         connection = VirtualConnection(self.make_store(), self._options())
-        connection.open()
+        connection.open(self.address.connect_timeout)
         return connection
 
     def driver_version(self) -> str:

@@ -12,6 +12,7 @@ import httpx
 
 from kombu.exceptions import AccessRefused, ConnectionError, KombuError, OperationalError, PreconditionFailed
 from kombu.transport.couchdb.clock import ServerClock
+from kombu.transport.virtual.deadline import seconds_to_wait
 
 CONFLICT, EXISTS, MISSING = 409, 412, 404
 _REFUSED = (401, 403)
@@ -38,11 +39,11 @@ class Database:
         self.clock = ServerClock()
         self._user = user
         self._path = "/" + quote(name, safe="")
+        self._connect_timeout, self._timeout = connect_timeout, timeout
         self._client = httpx.Client(
             base_url=url,
             auth=(user, password or "") if user else None,
             verify=verify,
-            timeout=httpx.Timeout(timeout, connect=connect_timeout),
             limits=httpx.Limits(keepalive_expiry=_IDLE),
             trust_env=False,
         )
@@ -63,7 +64,9 @@ class Database:
         """Status and answer. Raises for any status that is neither a success nor in ``expect``."""
         content = None if body is None else json.dumps(body)
         headers = {"accept": "application/json"} | ({} if body is None else {"content-type": "application/json"})
-        limit = httpx.USE_CLIENT_DEFAULT if timeout is None else httpx.Timeout(timeout)
+        most = self._timeout if timeout is None else timeout
+        seconds = seconds_to_wait(most)
+        limit = httpx.Timeout(seconds, connect=min(self._connect_timeout, seconds))
         asked = self.clock.read()
         try:
             response = self._client.request(

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from kombu.transport.mongodb import documents
 from kombu.transport.mongodb.documents import AVAILABLE, NOW, Document, Stage
-from kombu.transport.mongodb.errors import explaining
 from kombu.transport.mongodb.limits import limited
 from kombu.transport.mongodb.server import TOPOLOGY, Server
 from kombu.transport.mongodb.settling import MongoSettling
@@ -56,7 +55,7 @@ class MongoClaims(MongoSettling):
         known = self.known_with(queues)
         taken: list[Delivery] = []
         for spec in limited(queues, known):
-            with explaining(self.server.place):
+            with self.server.asking():
                 found = self.beyond(spec, known.ids[spec.name])
             taken += self._claim(found, lease, known)
         return taken
@@ -69,7 +68,7 @@ class MongoClaims(MongoSettling):
         if after is not None:
             match["_id"] = {"$gt": after}
         pipeline: list[Stage] = [{"$match": match}, {"$sort": {"_id": 1}}, {"$limit": limit}, {"$set": {"now": NOW}}]
-        with explaining(self.server.place):
+        with self.server.asking():
             found = list(self.server.messages.aggregate(pipeline))
         return [documents.delivery(each, queue, 0, documents.deliveries(each)) for each in found]
 
@@ -78,7 +77,7 @@ class MongoClaims(MongoSettling):
         if queue not in known.ids or not ids:
             return []
         chosen = {"_id": {"$in": list(ids)}, "queue": known.ids[queue], **FREE}
-        with explaining(self.server.place):
+        with self.server.asking():
             found = list(self.server.messages.aggregate([{"$match": chosen}, {"$set": {"now": NOW}}]))
         return self._claim(found, lease, known)
 
@@ -115,7 +114,7 @@ class MongoClaims(MongoSettling):
         found: list[Document] = []
         stopped: set[object] = set()
         size = 0
-        with explaining(self.server.place), self.server.messages.aggregate(pipeline, batchSize=1000) as cursor:
+        with self.server.asking(), self.server.messages.aggregate(pipeline, batchSize=1000) as cursor:
             for each in cursor:
                 if each["_id"] == TOPOLOGY:
                     return None
@@ -133,7 +132,7 @@ class MongoClaims(MongoSettling):
         if not found:
             return []
         token, messages = secrets.randbits(62), self.server.messages
-        with explaining(self.server.place):
+        with self.server.asking():
             won = messages.update_many(documents.as_seen(found), documents.lease(token, lease)).matched_count
             mine = found if won else []
             if 0 < won < len(found):

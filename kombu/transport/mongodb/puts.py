@@ -10,7 +10,7 @@ from pymongo.errors import BulkWriteError
 
 from kombu.exceptions import ConnectionError, PreconditionFailed, PublishUncertain
 from kombu.transport.mongodb import documents
-from kombu.transport.mongodb.errors import explaining, write_errors
+from kombu.transport.mongodb.errors import write_errors
 from kombu.transport.mongodb.ids import Ids
 from kombu.transport.mongodb.limits import MongoLimits, refuses
 from kombu.transport.mongodb.server import TOPOLOGY, Server
@@ -64,7 +64,7 @@ class MongoPuts(MongoLimits):
     def _store(self, items: Sequence[tuple[str, Envelope]], known: Known) -> None:
         """One request where there is one message, and another to commit more than one."""
         operations = self.puts(items, known)
-        with explaining(self.server.place):
+        with self.server.asking():
             if any(refuses(known.topology.queues[queue]) for queue, _ in items):
                 self.server.transaction(lambda session: self.store_if_room(items, operations, known, session))
             elif len(items) > 1 and self.server.replicated:

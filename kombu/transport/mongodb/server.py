@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import inf
 from typing import Any, TypeVar
 
 import pymongo
@@ -17,6 +19,7 @@ from kombu.exceptions import ConnectionError, InvalidURL, VersionMismatch
 from kombu.transport.mongodb.documents import ORDER, Document
 from kombu.transport.mongodb.errors import explaining
 from kombu.transport.mongodb.settings import Settings
+from kombu.transport.virtual.deadline import seconds_to_wait
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +80,19 @@ class Server:
         if self._client is None:
             raise ConnectionError(f"{self.place}: this connection is closed")
         return self._client
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Errors of the driver in the block arrive as :mod:`kombu.exceptions`; it ends by the caller's deadline where
+        that comes sooner than the driver's own for one request."""
+        usual = self.client.options.timeout or inf
+        seconds = seconds_to_wait(usual)
+        with explaining(self.place):
+            if seconds < usual:
+                with pymongo.timeout(seconds):
+                    yield
+            else:
+                yield
 
     def prepare(self) -> None:
         """Make the indexes and the document of the topology, unless they are there."""

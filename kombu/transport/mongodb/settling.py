@@ -11,7 +11,6 @@ from pymongo.client_session import ClientSession
 
 from kombu.transport.mongodb import documents
 from kombu.transport.mongodb.documents import Document
-from kombu.transport.mongodb.errors import explaining
 from kombu.transport.mongodb.puts import MongoPuts, check_sizes
 from kombu.transport.mongodb.topology import Known
 from kombu.transport.virtual.store import Done, Lease, MessageId, Move, Outcome, Release, TopologyMoved
@@ -34,7 +33,7 @@ class MongoSettling(MongoPuts):
             return []
         later = documents.extension(seconds)
         operations = [UpdateMany(_held(token, ids), later) for token, ids in _by_token(leases).items()]
-        with explaining(self.server.place):
+        with self.server.asking():
             matched = self.server.messages.bulk_write(operations, ordered=False).matched_count
         if matched == len(leases):
             return list(leases)
@@ -44,7 +43,7 @@ class MongoSettling(MongoPuts):
     def _settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
         if len(outcomes) == 1 and isinstance(outcomes[0], Done):
             lease = outcomes[0].lease
-            with explaining(self.server.place):
+            with self.server.asking():
                 return [self.server.messages.delete_one({"_id": lease.id, "token": lease.token}).deleted_count == 1]
         tokens = self._tokens([outcome.lease for outcome in outcomes])
         held: list[Outcome] = []
@@ -69,7 +68,7 @@ class MongoSettling(MongoPuts):
         for (delay, counted), leases in released.items():
             back = documents.release(delay, counted)
             operations += [UpdateMany(_held(token, ids), back) for token, ids in _by_token(leases).items()]
-        with explaining(self.server.place):
+        with self.server.asking():
             result = self.server.messages.bulk_write(operations, ordered=False)
         if result.deleted_count + result.matched_count == len(outcomes):
             return set()
@@ -91,7 +90,7 @@ class MongoSettling(MongoPuts):
                 self.store_if_room(move.into, operations, known, session)
             return gone.deleted_count == 1
 
-        with explaining(self.server.place):
+        with self.server.asking():
             return self.server.transaction(work)
 
     def _move_in_order(self, move: Move) -> bool:
@@ -99,7 +98,7 @@ class MongoSettling(MongoPuts):
         _, operations = self._places(move)
         lease, token = move.lease, secrets.randbits(62)
         mine = documents.transfer(token, self.server.settings.timeout)
-        with explaining(self.server.place):
+        with self.server.asking():
             if not self.server.messages.update_one({"_id": lease.id, "token": lease.token}, mine).matched_count:
                 return False
             try:
@@ -119,7 +118,7 @@ class MongoSettling(MongoPuts):
 
     def _tokens(self, leases: Sequence[Lease]) -> dict[MessageId, object]:
         """The token that each of these messages has now."""
-        with explaining(self.server.place):
+        with self.server.asking():
             found = self.server.messages.find({"_id": {"$in": [lease.id for lease in leases]}}, {"token": 1})
             return {each["_id"]: each.get("token") for each in found}
 

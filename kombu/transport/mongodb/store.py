@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from kombu.transport.mongodb import documents
 from kombu.transport.mongodb.claims import AT_ONCE, FREE, MongoClaims
 from kombu.transport.mongodb.documents import AVAILABLE, NOW, ORDER, Document, Stage
-from kombu.transport.mongodb.errors import explaining
 from kombu.transport.mongodb.puts import MAX_BODY
 from kombu.transport.mongodb.server import Server
 from kombu.transport.mongodb.topology import Known
@@ -88,7 +87,7 @@ class MongoStore(MongoClaims):
         asked = {known.ids[queue]: queue for queue in queues if queue in known.ids}
         if not asked:
             return {}
-        with explaining(self.server.place):
+        with self.server.asking():
             found = {each["_id"]: each for each in self.server.messages.aggregate(_counting(list(asked)))}
         return {queue: _counts(found.get(id)) for id, queue in asked.items()}
 
@@ -96,7 +95,7 @@ class MongoStore(MongoClaims):
         known = self.refreshed()
         if queue not in known.ids:
             return 0
-        with explaining(self.server.place):
+        with self.server.asking():
             return self.server.messages.delete_many({"queue": known.ids[queue], **FREE}).deleted_count
 
     def delete(self, queue: str) -> int:
@@ -106,7 +105,7 @@ class MongoStore(MongoClaims):
     def sweep(self, limit: int, lease: float) -> list[Delivery]:
         self._sweep_rests()
         expired = {"expires_at": {"$exists": True}, "$and": [{"$expr": {"$lte": ["$expires_at", NOW]}}, FREE]}
-        with explaining(self.server.place):
+        with self.server.asking():
             pipeline: list[Stage] = [{"$match": expired}, {"$limit": limit}, {"$set": {"now": NOW}}]
             found = list(self.server.messages.aggregate(pipeline))
         if not found:
@@ -135,7 +134,7 @@ class MongoStore(MongoClaims):
             return
         self._rests_at = time.monotonic() + _LOOK_FOR_RESTS
         old = {"$expr": {"$lte": ["$declared_at", documents.after(-_LOOK_FOR_RESTS)]}}
-        with explaining(self.server.place):
+        with self.server.asking():
             used = set(self.server.messages.distinct("queue"))
             used |= {each["_id"] for each in self.server.queues.find(old, {"_id": 1})}
         rests = {id for id in used if isinstance(id, int)} - self.refreshed().names.keys()

@@ -12,7 +12,6 @@ from pymongo import UpdateOne
 
 from kombu.exceptions import InconsistencyError
 from kombu.transport.mongodb.documents import NOW, Document, after
-from kombu.transport.mongodb.errors import explaining
 from kombu.transport.mongodb.server import TOPOLOGY, Server
 from kombu.transport.virtual.document import DocumentTopology, read_topology
 from kombu.transport.virtual.store import TopologyMoved
@@ -42,7 +41,7 @@ class MongoTopology(DocumentTopology[Known]):
         self._read = threading.local()
 
     def read_document(self) -> tuple[str, Known]:
-        with explaining(self.server.place):
+        with self.server.asking():
             document = self.server.messages.find_one({"_id": TOPOLOGY})
             if document is None:  # somebody has dropped the collection
                 self.server.prepare()
@@ -56,7 +55,7 @@ class MongoTopology(DocumentTopology[Known]):
         ids = {name: revision.ids.get(name) or secrets.randbits(62) for name in topology.queues}
         new = {name: id for name, id in ids.items() if name not in revision.ids}
         changed = {"version": version, "text": text, "queues": list(ids.values())}
-        with explaining(self.server.place):
+        with self.server.asking():
             if new:
                 self.server.queues.bulk_write([_new_queue(topology, name, id) for name, id in new.items()])
             written = self.server.messages.update_one(
@@ -85,7 +84,7 @@ class MongoTopology(DocumentTopology[Known]):
         """Raises :class:`TopologyMoved` when this is not the version now."""
         if version is None:
             return
-        with explaining(self.server.place):
+        with self.server.asking():
             found = self.server.messages.find_one({"_id": TOPOLOGY}, {"version": 1})
         if found is None or found["version"] != version:
             raise TopologyMoved
@@ -107,7 +106,7 @@ class MongoTopology(DocumentTopology[Known]):
     def remove_rest(self, ids: Iterable[int]) -> int:
         """Remove the messages and users of queues that are gone; answers how many messages those were."""
         these = {"$in": list(ids)}
-        with explaining(self.server.place):
+        with self.server.asking():
             removed = self.server.messages.delete_many({"queue": these}).deleted_count
             self.server.queues.delete_many({"_id": these})
         return removed

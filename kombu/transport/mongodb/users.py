@@ -17,7 +17,6 @@ from collections.abc import Iterable, Sequence
 from pymongo import UpdateOne
 
 from kombu.transport.mongodb.documents import NOW, Document, Stage, after, literal
-from kombu.transport.mongodb.errors import explaining
 from kombu.transport.mongodb.topology import MongoTopology
 from kombu.transport.virtual.store import QueueSpec, User
 
@@ -40,7 +39,7 @@ class MongoUsers(MongoTopology):
             )
             for user in coming
         ]
-        with explaining(self.server.place):
+        with self.server.asking():
             came = self.server.queues.bulk_write(operations).matched_count
         if came == len(users):
             return [True] * len(users)
@@ -59,7 +58,7 @@ class MongoUsers(MongoTopology):
         ]
         if not operations:
             return
-        with explaining(self.server.place):
+        with self.server.asking():
             matched = self.server.queues.bulk_write(operations).matched_count
         if matched < len(operations) and self.refreshed().version != known.version:  # deleted, and declared again
             self.leave(users)
@@ -68,13 +67,13 @@ class MongoUsers(MongoTopology):
         known = self.known_with(queues)
         ids = [known.ids[queue] for queue in queues if queue in known.ids]
         pipeline: list[Stage] = [{"$match": {"_id": {"$in": ids}}}, {"$set": {"users": _THERE}}]
-        with explaining(self.server.place):
+        with self.server.asking():
             found = list(self.server.queues.aggregate(pipeline))
         return {known.names[each["_id"]]: _users(known.names[each["_id"]], each) for each in found}
 
     def expire_queues(self) -> list[str]:
         over = {"gone_at": {"$exists": True}, "$expr": {"$lte": ["$gone_at", NOW]}}
-        with explaining(self.server.place):
+        with self.server.asking():
             found = [each["_id"] for each in self.server.queues.find(over, {"_id": 1}) if each.get("_id") is not None]
         if not found:
             return []
@@ -88,18 +87,18 @@ class MongoUsers(MongoTopology):
         known = self.refreshed()
         if queue not in known.ids:
             return False
-        with explaining(self.server.place):
+        with self.server.asking():
             change = {"$set": {"paused": paused}}
             return self.server.queues.update_one({"_id": known.ids[queue]}, change).matched_count == 1
 
     def paused(self) -> list[str]:
         known = self.refreshed()
-        with explaining(self.server.place):
+        with self.server.asking():
             found = [each["_id"] for each in self.server.queues.find({"paused": True}, {"_id": 1})]
         return [known.names[id] for id in found if id in known.names]
 
     def _alive(self, ids: Iterable[int]) -> set[int]:
-        with explaining(self.server.place):
+        with self.server.asking():
             return {each["_id"] for each in self.server.queues.find({"_id": {"$in": list(ids)}, **_ALIVE}, {"_id": 1})}
 
 

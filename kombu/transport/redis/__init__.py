@@ -48,7 +48,7 @@ class Transport(VirtualTransport):
 
     def establish_connection(self) -> VirtualConnection:
         connection = VirtualConnection(self.make_store(), read_options(self._options.rest))
-        connection.open()
+        connection.open(self._options.socket_connect_timeout or self.address.connect_timeout)
         return connection
 
     def driver_version(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any, Protocol
 
 import redis.connection
@@ -16,6 +17,7 @@ from kombu.exceptions import InvalidURL, KombuError, OperationalError
 from kombu.transport.base import Address
 from kombu.transport.redis.errors import explained
 from kombu.transport.redis.options import RedisOptions
+from kombu.transport.virtual.deadline import seconds_to_wait
 
 PORT = 6379
 SENTINEL_PORT = 26379
@@ -76,16 +78,22 @@ def tcp(host: str, port: int, given: dict[str, Any], tls: bool) -> Connect:
     kind = _connections.SSLConnection if tls else _connections.Connection
 
     def connect() -> Connection:
-        return opened(kind(host=host, port=port, **given))
+        return opened(kind(host=host, port=port, **_in_time(given)))
 
     return connect
 
 
 def unix(path: str, given: dict[str, Any]) -> Connect:
     def connect() -> Connection:
-        return opened(_connections.UnixDomainSocketConnection(path=path, **given))
+        return opened(_connections.UnixDomainSocketConnection(path=path, **_in_time(given)))
 
     return connect
+
+
+def _in_time(given: dict[str, Any]) -> dict[str, Any]:
+    """With limits that keep the caller's deadline: the server says hello within them, too."""
+    limits = {name: seconds_to_wait(given[name] or inf) for name in ("socket_timeout", "socket_connect_timeout")}
+    return {**given, **{name: seconds for name, seconds in limits.items() if seconds < inf}}
 
 
 def by_sentinel(
@@ -106,7 +114,7 @@ def by_sentinel(
     where = f"sentinel {sentinel[0]}:{sentinel[1]}"
 
     def connect() -> Connection:
-        sentinels = _sentinels.Sentinel([sentinel], options.min_other_sentinels, arguments)
+        sentinels = _sentinels.Sentinel([sentinel], options.min_other_sentinels, _in_time(arguments))
         try:
             host, port = sentinels.discover_master(name)
         except _sentinels.MasterNotFoundError as exc:

@@ -14,6 +14,7 @@ from kombu.transport.redis.keys import Keys
 from kombu.transport.redis.link import Link
 from kombu.transport.redis.records import micro, packed
 from kombu.transport.redis.scripts import Script
+from kombu.transport.virtual.deadline import seconds_to_wait
 from kombu.transport.virtual.store import Capabilities, Envelope, QueueFull, TopologyMoved
 from kombu.utils.uuid import uuid
 
@@ -95,7 +96,7 @@ class RedisSender(RedisBrowser):
             if not exc.uncertain:
                 raise
             uncertain = exc
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + seconds_to_wait(self._patience)
         while True:
             time.sleep(_PAUSE)
             try:

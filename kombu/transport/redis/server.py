@@ -14,6 +14,7 @@ from kombu.exceptions import ConnectionError, ConnectionLimitExceeded, KombuErro
 from kombu.transport.redis.bell import Bell
 from kombu.transport.redis.connecting import Connect, Connection
 from kombu.transport.redis.errors import explained
+from kombu.transport.virtual.deadline import seconds_to_wait
 
 Command = Sequence[bytes]
 
@@ -30,7 +31,8 @@ class _Line:
 
 class Server:
     """``connect`` makes a connection, open already. ``where`` is for people. Any thread may ask; it waits at most
-    ``patience`` seconds for a connection when ``limit`` are in use."""
+    ``patience`` seconds for an answer, and for a connection when ``limit`` are in use: less where its caller's deadline
+    comes sooner."""
 
     def __init__(self, where: str, connect: Connect, limit: int, patience: float) -> None:
         self.where = where
@@ -88,10 +90,11 @@ class Server:
                 connection.send_packed_command([packed((b"CLIENT", b"ID"))])
                 line.id = str(_answer(connection)).encode()
             connection.send_packed_command([packed(command)])
-            found = bell.wait(seconds + grace, connection._sock)
+            most = seconds_to_wait(seconds + grace)
+            found = bell.wait(most, connection._sock)
             if not found:
                 if not bell.heard():
-                    raise driver.TimeoutError(f"no answer within {seconds + grace:.1f} seconds")
+                    raise driver.TimeoutError(f"no answer within {most:.1f} seconds")
                 if not self._unblock(line.id):
                     self._drop(line)
                     return None
@@ -133,6 +136,12 @@ class Server:
         return not isinstance(answer, driver.ResponseError)
 
     def _take(self) -> _Line:
+        """One to ask the server by now."""
+        line = self._open_line()
+        line.connection._sock.settimeout(seconds_to_wait(self._patience))
+        return line
+
+    def _open_line(self) -> _Line:
         """One that the server has not closed: then nothing that is sent is lost without a word."""
         while True:
             line = self._idle_line()
@@ -154,6 +163,7 @@ class Server:
         if self._pid != os.getpid():
             self._forget_the_parents()
         deadline: float | None = None
+        patience = seconds_to_wait(self._patience)
         with self._room:
             while True:
                 if self._closed:
@@ -163,11 +173,11 @@ class Server:
                 if self._open < self.limit:
                     self._open += 1
                     return None
-                deadline = deadline or time.monotonic() + self._patience
+                deadline = deadline or time.monotonic() + patience
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     raise ConnectionLimitExceeded(
-                        f"{self.where}: all {self.limit} connections were in use for {self._patience} seconds;"
+                        f"{self.where}: all {self.limit} connections were in use for {patience:g} seconds;"
                         " raise the option max_connections, or use fewer threads"
                     )
                 self._room.wait(remaining)

@@ -29,7 +29,7 @@ class Transport(virtual.Transport):
     def establish_connection(self) -> virtual.VirtualConnection:
         settings, options = read_settings(self.address)
         connection = virtual.VirtualConnection(SQSStore(settings), options)
-        connection.open()
+        connection.open(self.address.connect_timeout)
         return connection
 
     def driver_version(self) -> str:

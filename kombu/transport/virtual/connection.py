@@ -17,6 +17,7 @@ from kombu.transport.virtual.deadletter import (
     reason_not_to_deliver,
     without_cycles,
 )
+from kombu.transport.virtual.deadline import Deadline
 from kombu.transport.virtual.drain import Drain
 from kombu.transport.virtual.head import decode_head, encode_head
 from kombu.transport.virtual.options import Options
@@ -63,8 +64,10 @@ class VirtualConnection:
         self._owned: dict[str, User] = {}
         self.connected = False
 
-    def open(self) -> None:
-        self.store.open()
+    def open(self, within: float | None = None) -> None:
+        """The store has so many seconds for it, if its driver can be given a limit for each answer."""
+        with Deadline(within):
+            self.store.open()
         self.connected = True
 
     @property

@@ -1,6 +1,7 @@
 """Until when a caller wants to wait, for a store whose driver can be given a limit for each answer.
 
-``publish(timeout=…)`` and ``drain_events(timeout=…)`` set it. What the keeper does in its thread has the usual limit.
+``publish(timeout=…)`` and ``drain_events(timeout=…)`` set it, and so does connecting. What the keeper does in its
+thread has the usual limit.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ _until: ContextVar[float] = ContextVar("kombu_deadline", default=inf)
 
 
 class Deadline:
-    """To be used in a ``with`` block that shall have ended ``seconds`` from now; None: whenever."""
+    """To be used in a ``with`` block that shall have ended ``seconds`` from now, and no later than one around it; None:
+    whenever."""
 
     __slots__ = ("_seconds", "_token")
 
@@ -26,7 +28,7 @@ class Deadline:
 
     def __enter__(self) -> None:
         if self._seconds is not None:
-            self._token = _until.set(time.monotonic() + self._seconds)
+            self._token = _until.set(min(time.monotonic() + self._seconds, _until.get()))
 
     def __exit__(self, *exc: object) -> None:
         if self._token is not None:
