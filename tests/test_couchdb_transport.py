@@ -6,7 +6,6 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from uuid import uuid4
@@ -18,8 +17,7 @@ from kombu import Connection, Queue
 from kombu.exceptions import AccessRefused, InvalidURL, NotSupported, OperationalError, PreconditionFailed
 from kombu.transport.couchdb import CouchDBStore, SecureTransport
 from kombu.transport.couchdb.clock import ServerClock
-from kombu.transport.couchdb.documents import ready
-from kombu.transport.couchdb.http import Database
+from kombu.transport.couchdb.documents import is_message, ready
 from kombu.transport.virtual.store import Done, Envelope, QueueSpec
 from tests import couchdb, servers
 
@@ -28,16 +26,6 @@ LEASE = 60.0
 ENVELOPE = Envelope('{"text": "ours"}', b"body")
 
 pytestmark = pytest.mark.server("couchdb")
-
-
-class Counted(Database):
-    """Counts what it asks for."""
-
-    requests = 0
-
-    def ask(self, *args: Any, **options: Any) -> tuple[int, Any]:
-        self.requests += 1
-        return super().ask(*args, **options)
 
 
 @pytest.fixture
@@ -49,8 +37,7 @@ def name() -> Iterator[str]:
 
 @pytest.fixture
 def store(name: str) -> Iterator[CouchDBStore]:
-    made = CouchDBStore(partial(Counted, couchdb.url().rstrip("/"), name, None, None, True, 5.0, 20.0))
-    made.open()
+    made = couchdb.new_store(name)
     made.declare(QueueSpec(name=QUEUE))
     yield made
     made.close()
@@ -79,7 +66,7 @@ FORGED: list[dict[str, Any]] = [
 def test_a_forged_document_is_delivered_and_can_be_settled(
     name: str, store: CouchDBStore, stranger: httpx.Client, fields: dict[str, Any]
 ) -> None:
-    id = f"{ready(QUEUE)}000:forged"
+    id = f"{ready(store.known().numbers[QUEUE])}000:forged"
     assert stranger.put(f"/{id}", json=fields).is_success
     with Connection(url(name)) as connection:
         message = Queue(QUEUE)(connection).get()
@@ -92,14 +79,12 @@ def test_a_forged_document_is_delivered_and_can_be_settled(
 
 def test_draining_a_full_queue_takes_few_requests(store: CouchDBStore) -> None:
     store.put([(QUEUE, ENVELOPE)] * 200)
-    counted = store._database
-    assert isinstance(counted, Counted)
-    before, taken = counted.requests, 0
+    before, taken = couchdb.requests(store), 0
     while found := store.claim({QUEUE: 64}, LEASE):
         assert all(store.settle([Done(each.lease) for each in found]))
         taken += len(found)
     assert taken == 200
-    assert (counted.requests - before) / taken <= 0.25
+    assert (couchdb.requests(store) - before) / taken <= 0.25
 
 
 def test_what_is_done_is_gone_and_leaves_no_mark_either(store: CouchDBStore, stranger: httpx.Client) -> None:
@@ -111,9 +96,9 @@ def test_what_is_done_is_gone_and_leaves_no_mark_either(store: CouchDBStore, str
 
 
 def left(stranger: httpx.Client) -> list[str]:
-    """Ids of all documents but the topology."""
+    """Ids of messages and of their marks."""
     rows = stranger.get("/_all_docs").json()["rows"]
-    return [row["id"] for row in rows if not row["id"].startswith(("kombu-topology", "_design"))]
+    return [row["id"] for row in rows if is_message(row["id"]) or row["id"].startswith("x:")]
 
 
 def test_a_long_queue_is_counted_by_the_server(store: CouchDBStore) -> None:
@@ -190,9 +175,10 @@ def test_tls_is_verified(name: str) -> None:
 
 def test_what_is_not_kept_is_refused_by_name(name: str) -> None:
     with Connection(url(name)) as connection:
-        for queue in (Queue("a", max_length=3), Queue("b", exclusive=True), Queue("c", expires=5)):
-            with pytest.raises(NotSupported, match="'couchdb'"):
-                queue(connection).declare()
+        with pytest.raises(NotSupported, match=r"'couchdb' does not keep the argument 'x-queue-mode'"):
+            Queue("a", queue_arguments={"x-queue-mode": "lazy"})(connection).declare()
+        with pytest.raises(NotSupported, match=r"x-priority.*'couchdb'"):
+            connection.Consumer([Queue("b", consumer_arguments={"x-priority": 1})]).consume()
 
 
 def test_a_server_that_is_not_there_is_said_to_be_so() -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import httpx
 
 from kombu.exceptions import ConnectionError, KombuError
-from kombu.transport.couchdb.documents import digest
+from kombu.transport.couchdb.documents import number_in
 from kombu.transport.couchdb.http import Database
 
 logger = logging.getLogger(__name__)
@@ -55,10 +55,10 @@ class Changes:
             self._own = {}
         self._own.update((revision, None) for revision in revisions if revision)
 
-    def wait(self, queues: Sequence[str], timeout: float) -> None:
-        """Until there are changes in these queues. Returns at once where nobody has listened until now."""
+    def wait(self, numbers: Iterable[str], timeout: float) -> None:
+        """Until there are changes in the queues of these numbers. Returns at once where nobody has listened yet."""
         self._waited = time.monotonic()
-        wanted = frozenset(map(digest, queues))
+        wanted = frozenset(numbers)
         if not wanted <= self._wanted or self._begin():
             self._wanted |= wanted
             self._begin()
@@ -106,7 +106,7 @@ class Changes:
         return answer["last_seq"]
 
     def _is_news(self, change: dict[str, Any]) -> bool:
-        kind, _, rest = str(change["id"]).partition(":")
-        if kind not in ("r", "w") or change.get("deleted") or rest[:24] not in self._wanted:
+        id = str(change["id"])
+        if not id.startswith(("r:", "w:")) or change.get("deleted") or number_in(id) not in self._wanted:
             return False
         return any(each["rev"] not in self._own for each in change["changes"])

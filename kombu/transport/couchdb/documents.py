@@ -1,8 +1,9 @@
 """A message as a document: the ids that put them in order, and what stands in them. Times are whole microseconds.
 
-Ids begin with ``r:`` for what was ready when it was stored, and with ``w:`` for what had to wait; then comes a digest
-of the queue's name. All that is ready of a queue is one range of the database's own index, ``_all_docs``, in the order
-of delivery; what waited and is due by now is a second one.
+Ids begin with ``r:`` for what was ready when it was stored, and with ``w:`` for what had to wait; then comes the
+queue's number. All that is ready of a queue is one range of the database's own index, ``_all_docs``, in the order of
+delivery; what waited and is due by now is a second one. The first of the first range is the queue's gate, which is no
+message and tells whether the queue is there, and whether it is paused: so that who claims need not ask.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
+import secrets
 import uuid
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 
 from kombu.transport.virtual.head import encode_head
@@ -25,22 +27,48 @@ TOPOLOGY = "kombu-topology"
 END = "~"
 """Behind every digit and letter."""
 
+_NUMBER = re.compile(r"[0-9a-f]{24}\Z")
 _LOWEST = 255
 _MARK = len("x:") + 17 + 1
 
 
-def digest(queue: str) -> str:
-    return sha256(queue.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+def ready(number: str) -> str:
+    """What the ids of a queue's ready messages begin with."""
+    return f"r:{number}:"
 
 
-def ready(queue: str) -> str:
-    """What the ids of ready messages begin with."""
-    return f"r:{digest(queue)}:"
-
-
-def waiting(queue: str) -> str:
+def waiting(number: str) -> str:
     """What the ids of messages begin with that had to wait."""
-    return f"w:{digest(queue)}:"
+    return f"w:{number}:"
+
+
+def gate(number: str) -> str:
+    """The id of a queue's gate."""
+    return ready(number)
+
+
+def room(number: str) -> str:
+    """The id of the document in which publishers reserve room in a queue that refuses when it is full."""
+    return f"p:{number}"
+
+
+def is_message(id: str) -> bool:
+    """Whether this is a message's id, and not that of a gate, or of something else."""
+    return id.startswith(("r:", "w:")) and id != gate(number_in(id))
+
+
+def new_number() -> str:
+    return secrets.token_hex(12)
+
+
+def is_number(number: str) -> bool:
+    """Whether it may have been made here; who writes into the database besides us may have others."""
+    return _NUMBER.match(number) is not None
+
+
+def number_in(id: str) -> str:
+    """The number of the queue that a message is in, or a document of its queue's."""
+    return f"{id}::".split(":")[1]
 
 
 def moment(at: int) -> str:
@@ -48,14 +76,15 @@ def moment(at: int) -> str:
     return f"{at:017d}"
 
 
-def message(queue: str, envelope: Envelope, now: int) -> Document:
-    """A new document, stored ``now``."""
+def message(queue: str, number: str, envelope: Envelope, now: int) -> Document:
+    """A new document, stored ``now``. The queue's name is for people."""
     due = now + int(envelope.delay * SECOND)
     doc: Document = {
-        "_id": _id(queue, envelope.priority, due, waits=envelope.delay > 0),
+        "_id": _id(number, envelope.priority, due, waits=envelope.delay > 0),
         "queue": queue,
         "head": envelope.head,
         "body": base64.b64encode(envelope.body).decode("ascii"),
+        "size": len(envelope.body),
         "priority": envelope.priority,
         "stored": now,
         "due": due,
@@ -67,10 +96,10 @@ def message(queue: str, envelope: Envelope, now: int) -> Document:
     return doc
 
 
-def postponed(doc: Mapping[str, Any], queue: str, due: int) -> Document:
+def postponed(doc: Mapping[str, Any], due: int) -> Document:
     """The same message as a new document, which waits."""
     rest = {name: value for name, value in doc.items() if name not in ("_rev", "token")}
-    return {**rest, "_id": _id(queue, priority_of(doc), due, waits=True), "due": due, "available": due}
+    return {**rest, "_id": _id(number_in(doc["_id"]), priority_of(doc), due, waits=True), "due": due, "available": due}
 
 
 def mark(doc: Mapping[str, Any]) -> Document | None:
@@ -121,6 +150,11 @@ def count_of(doc: Mapping[str, Any]) -> int:
     return max(_whole(doc, "count"), 0)
 
 
+def size_of(doc: Mapping[str, Any]) -> int:
+    """Bytes of its body."""
+    return max(_whole(doc, "size"), 0)
+
+
 def delivery(doc: Mapping[str, Any], lease: Lease, now: int) -> Delivery:
     """What others have written into the database, and is no message of ours, comes as it is, as JSON."""
     head, body = doc.get("head"), _body(doc)
@@ -142,11 +176,11 @@ def delivery(doc: Mapping[str, Any], lease: Lease, now: int) -> Delivery:
 _OURS = ("_rev", "token", "available", "count")
 
 
-def _id(queue: str, priority: int, due: int, *, waits: bool) -> str:
+def _id(number: str, priority: int, due: int, *, waits: bool) -> str:
     unique = uuid.uuid4().hex[:16]
     if waits:
-        return f"{waiting(queue)}{moment(due)}:{_LOWEST - priority:03d}:{unique}"
-    return f"{ready(queue)}{_LOWEST - priority:03d}:{moment(due)}:{unique}"
+        return f"{waiting(number)}{moment(due)}:{_LOWEST - priority:03d}:{unique}"
+    return f"{ready(number)}{_LOWEST - priority:03d}:{moment(due)}:{unique}"
 
 
 def _body(doc: Mapping[str, Any]) -> bytes | None:

@@ -39,7 +39,8 @@ class Database:
         self.clock = ServerClock()
         self._user = user
         self._path = "/" + quote(name, safe="")
-        self._connect_timeout, self._timeout = connect_timeout, timeout
+        self.timeout = timeout
+        self._connect_timeout = connect_timeout
         self._client = httpx.Client(
             base_url=url,
             auth=(user, password or "") if user else None,
@@ -64,7 +65,7 @@ class Database:
         """Status and answer. Raises for any status that is neither a success nor in ``expect``."""
         content = None if body is None else json.dumps(body)
         headers = {"accept": "application/json"} | ({} if body is None else {"content-type": "application/json"})
-        most = self._timeout if timeout is None else timeout
+        most = self.timeout if timeout is None else timeout
         seconds = seconds_to_wait(most)
         limit = httpx.Timeout(seconds, connect=min(self._connect_timeout, seconds))
         asked = self.clock.read()
@@ -131,7 +132,12 @@ class Database:
             return PreconditionFailed(
                 f"a body is larger than transport 'couchdb' may store on this server (max_document_size): {said}"
             )
-        return OperationalError(f"{self.name}: HTTP {status}: {said}")
+        wrong = NotThere if status == MISSING else OperationalError
+        return wrong(f"{self.name}: HTTP {status}: {said}")
+
+
+class NotThere(OperationalError):
+    """The server has nothing of that name."""
 
 
 def _decoded(response: httpx.Response, name: str) -> Any:
