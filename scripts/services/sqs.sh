@@ -66,7 +66,7 @@ sqs_install() {
 }
 
 sqs_options() {
-    # One a line: its environment. Without BIND_HOST it would listen everywhere. What is durable is written when it ends.
+    # One a line: its environment. Without BIND_HOST it would listen everywhere.
     printf '%s\n' BIND_HOST=127.0.0.1 MINISTACK_HOST=127.0.0.1 "GATEWAY_PORT=$sqs_port" "HOME=$data/home" \
         "TMPDIR=$data/home" "STATE_DIR=$data/state" SERVICES=sqs,sns,sts LOG_LEVEL=WARNING PYTHONUNBUFFERED=1
     if [ "${KOMBU_DURABLE:-0}" = 1 ]; then
@@ -77,8 +77,42 @@ sqs_options() {
 sqs_launch() {
     # The launcher's shell becomes the program, and knows its number; the last word is what it is recognised by.
     mkdir -p "$data/home" "$data/state"
-    launch KOMBU_SQS_PORT "$sqs_port" env "$@" sh -c 'echo $$ >"$1"; exec "$2" -m ministack' sh \
-        "$data/sqs.pid" "$data/venv/bin/python"
+    sqs_durable >"$data/durable.py"
+    [ "${KOMBU_DURABLE:-0}" = 1 ] && program="$data/durable.py" || program="$data/venv/bin/ministack"
+    launch KOMBU_SQS_PORT "$sqs_port" env "$@" sh -c 'echo $$ >"$1"; exec "$2" "$3"' sh \
+        "$data/sqs.pid" "$data/venv/bin/python" "$program"
+}
+
+sqs_durable() {
+    # It writes its state when it ends, which one that is killed does not. Here it writes before it answers, as AWS does.
+    cat <<'PROGRAM'
+from ministack import app as ministack
+from ministack.core.persistence import save_state
+from ministack.services import sns, sqs
+
+answer = ministack.app
+
+
+async def app(scope, receive, send):
+    action = dict(scope.get("headers", ())).get(b"x-amz-target", b"")
+    if scope["type"] != "http" or action.startswith((b"AmazonSQS.Get", b"AmazonSQS.List")):
+        return await answer(scope, receive, send)
+    said = []
+
+    async def hear(event):
+        said.append(event)
+
+    await answer(scope, receive, hear)
+    save_state("sqs", sqs.get_state())
+    if not action:
+        save_state("sns", sns.get_state())
+    for event in said:
+        await send(event)
+
+
+ministack.app = app
+ministack.main()
+PROGRAM
 }
 
 sqs_runs() {
