@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Collection, Iterator
@@ -98,7 +99,7 @@ class BoundDatabase(AnyDatabase):
             logger.debug("%s: a savepoint could not be rolled back", self.name, exc_info=True)
 
     def _notify(self, queues: list[str]) -> None:
-        self.fetch(NOTIFY, [queues])
+        self.run(NOTIFY, [json.dumps(queues)])
 
     def _settled(self, _: Connection) -> None:
         self._provisional = False

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -181,6 +182,8 @@ class EngineDatabase(AnyDatabase):
             link = self._idle.pop()
             with self._translated(link.connection), self._patiently(link.driver):
                 self._stop_listening(link.driver)
+                if link.threshold is not None:
+                    link.driver.prepare_threshold = link.threshold
                 link.connection.close()
 
     def close_idle(self) -> None:
@@ -191,26 +194,8 @@ class EngineDatabase(AnyDatabase):
             except IndexError:
                 return
 
-    @contextmanager
-    def session(self, visiting: bool = False) -> Iterator[None]:
-        here = self._here
-        if here.link is not None:
-            yield
-            return
-        link = here.link = self._linked()
-        doubtful = False
-        try:
-            yield
-        except (SQLAlchemyError, self._driver_error) as exc:
-            error = self._explained(exc, link.connection, link.driver)
-            doubtful = isinstance(error, OperationalError)
-            raise error from exc
-        except OperationalError:
-            doubtful = True
-            raise
-        finally:
-            self._put_back(link, doubtful)
-            here.link = None
+    def session(self, visiting: bool = False) -> AbstractContextManager[None]:
+        return _WITHIN if self._here.link is not None else _Session(self)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -262,6 +247,22 @@ class EngineDatabase(AnyDatabase):
             return Listener(self._listener)
         return Waiter(POLL)
 
+    def _enter(self) -> None:
+        self._here.link = self._linked()
+
+    def _leave(self, exc: BaseException | None) -> None:
+        """Raises what the driver or SQLAlchemy raised as one of the library's errors."""
+        link, error, doubtful = self._link, None, False
+        if isinstance(exc, SQLAlchemyError | self._driver_error):
+            error = self._explained(exc, link.connection, link.driver)
+            doubtful = isinstance(error, OperationalError)
+        elif isinstance(exc, OperationalError):
+            doubtful = True
+        self._here.link = None
+        self._put_back(link, doubtful)
+        if error is not None:
+            raise error from exc
+
     def _linked(self) -> _Link:
         """One that is still there."""
         while self._idle:
@@ -287,10 +288,11 @@ class EngineDatabase(AnyDatabase):
     def _link_by(self, connection: Connection) -> _Link:
         """Made ready for statements."""
         driver = _driver(connection)
-        prepares = getattr(driver, "prepare_threshold", None) is not None
-        if self.engine.dialect.driver == "psycopg" and is_behind_pooler(driver):
-            prepares = False
-            driver.prepare_threshold = None  # what was prepared may be in another session of the pooler's
+        prepares, threshold = True, None
+        if self.engine.dialect.driver == "psycopg":
+            threshold = driver.prepare_threshold
+            prepares = threshold is not None and not is_behind_pooler(driver)
+            driver.prepare_threshold = None  # it says DEALLOCATE ALL with a rollback; and behind a pooler nothing stays
         if not self._dialect.updates_return:
             connection.exec_driver_sql(_READ_COMMITTED)
         if self._dialect.one_writer:
@@ -298,7 +300,8 @@ class EngineDatabase(AnyDatabase):
             connection.begin()  # a listener of the application's may say BEGIN now, and nobody would ever end that
             if driver.in_transaction:
                 connection.exec_driver_sql("ROLLBACK")
-        return _Link(connection, statements(driver, self.engine.dialect.paramstyle == "qmark", prepares))
+        question_marks = self.engine.dialect.paramstyle == "qmark"
+        return _Link(connection, statements(driver, self._dialect, question_marks, prepares), threshold)
 
     def _put_back(self, link: _Link, doubtful: bool) -> None:
         if not self._open or link.connection.invalidated or (doubtful and is_dead(link.driver)):
@@ -348,7 +351,7 @@ class EngineDatabase(AnyDatabase):
 
     def _notify(self, queues: list[str]) -> None:
         with self.session(), self._translated(self.connection), self._patiently(self.driver):
-            self.fetch(NOTIFY, [queues])
+            self.run(NOTIFY, [json.dumps(queues)])
 
     def _patiently(self, driver: Any) -> Watch:
         """What is waited for at this connection outside the store's operations."""
@@ -380,10 +383,31 @@ class _Link:
 
     connection: Connection
     statements: Statements
+    threshold: int | None
+    """The application's: psycopg prepares what was said so often."""
 
     @property
     def driver(self) -> Any:
         return self.statements.driver
+
+
+class _Session:
+    """One of a database's sessions: a class, since a generator would take as long as all else that it does."""
+
+    __slots__ = ("_database",)
+
+    def __init__(self, database: EngineDatabase) -> None:
+        self._database = database
+
+    def __enter__(self) -> None:
+        self._database._enter()
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        self._database._leave(exc)
+
+
+_WITHIN = nullcontext()
+"""A session within another one of its thread is that one."""
 
 
 class _Here(threading.local):

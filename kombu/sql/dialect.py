@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from kombu.exceptions import InvalidURL, VersionMismatch
@@ -15,7 +16,7 @@ _A_PREFIX = re.compile(r"([a-z_][a-z0-9_]*\.)?[a-z_][a-z0-9_]*\Z")
 _LONGEST_PREFIX = 30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dialect:
     """A database's way of saying things.
 
@@ -75,7 +76,7 @@ class Dialect:
                 f"table_prefix={prefix!r} must be lower case letters, digits and '_', {_LONGEST_PREFIX} at most;"
                 " a schema stands before it with a dot"
             )
-        return replace(self, prefix=prefix)
+        return _prefixed(self, prefix)
 
     def check_version(self, version: tuple[int, ...]) -> None:
         """Raises :class:`VersionMismatch` for a server that lacks what claiming needs."""
@@ -85,6 +86,12 @@ class Dialect:
                 f"{self.name} {found} is too old: {asked} or newer is needed, for {_NEEDED[self.name]}. Upgrade the"
                 " server, or use another database for the queues"
             )
+
+
+@lru_cache
+def _prefixed(dialect: Dialect, prefix: str) -> Dialect:
+    """One for all connections: statements are kept by it, whose hash is that of the object."""
+    return replace(dialect, prefix=prefix)
 
 
 _NEEDED = {
@@ -102,7 +109,7 @@ SQLITE = Dialect(
 )
 POSTGRESQL = Dialect(
     name="PostgreSQL",
-    now="CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000 AS bigint)",
+    now="CAST(date_part('epoch', statement_timestamp()) * 1000000 AS bigint)",
     oldest=(9, 5),
     skip_locked=" FOR UPDATE SKIP LOCKED",
     for_update=" FOR UPDATE",

@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 LISTEN = "LISTEN kombu"
 UNLISTEN = "UNLISTEN kombu"
-NOTIFY = "SELECT pg_notify('kombu', queue) FROM unnest(%s::text[]) AS queue"
-"""Parameters: the array of the queues' names."""
+NOTIFY = "SELECT pg_notify('kombu', queue) FROM json_array_elements_text(%s::json) AS queue"
+"""Parameters: the queues' names as JSON, which can be sent as text."""
 
 EVERY = 0.01
 """Seconds in which a queue is announced once by a process."""

@@ -24,20 +24,21 @@ def version(d: Dialect) -> str:
 
 
 @lru_cache
-def put_alike(d: Dialect, rows: int, room: bool) -> str:
-    """:func:`put` for rows that differ in head and body only, at half its cost. Parameters: priority, delay twice, time
-    to live; for each row head and body; queue; version twice."""
-    takes = "" if room else " AND NOT q.refuses"
+def put_alike(d: Dialect, rows: int, delayed: bool, expiring: bool) -> str:
+    """:func:`put` into one queue, for rows that differ in head and body only, at less than half its cost: a queue whose
+    id is known for this version of the topology need not be looked for. Parameters: priority; the delay twice if
+    ``delayed``; the time to live if ``expiring``; the queue's id; for each row head and body; the id of the default
+    exchange, and the version."""
+    due = f"{d.now} + {d.integer}" if delayed else d.now
+    end = f"{d.now} + {d.integer}" if expiring else "NULL"
     if rows == 1:
-        content, source, order = f"{d.text}, {d.binary}", "", ""
+        content, items, order = f"{d.text}, {d.binary}", "", ""
     else:
-        content, source, order = "item.head, item.body", f", ({_contents(d, rows)}) AS item", " ORDER BY item.place"
+        content, items, order = "item.head, item.body", f", ({_contents(d, rows)}) AS item", " ORDER BY item.place"
     return (
         f"INSERT INTO {d.table('message')} (priority, available_at, due_at, stored_at, expires_at, delivery_count,"
-        " queue_id, head, body)"
-        f" SELECT {d.integer}, {d.now} + {d.integer}, {d.now} + {d.integer}, {d.now}, {d.now} + {d.integer}, 0,"
-        f" q.id, {content} FROM {d.table('queue')} q{source} WHERE q.name = %s{takes}"
-        f" AND ({d.integer} IS NULL OR {_version(d)} = {d.integer}){order}"
+        f" queue_id, head, body) SELECT {d.integer}, {due}, {due}, {d.now}, {end}, 0, {d.integer}, {content}"
+        f" FROM {d.table('exchange')} e{items} WHERE e.id = {d.integer} AND e.version = {d.integer}{order}"
     )
 
 

@@ -261,11 +261,19 @@ class SQLStore(SQLLimits):
     def _put_batch(self, items: Sequence[tuple[str, Envelope]], version: int | None, room: bool) -> None:
         d = self.database.dialect
         queue, (_, _, priority, delay, ttl) = items[0]
-        if len(items) == 1 or all(to == queue and each[2:] == (priority, delay, ttl) for to, each in items):
-            statement = messages_sql.put_alike(d, len(items), room)
-            wait = micro(delay)
-            contents = [part for _, (head, body, *_) in items for part in (head, body)]
-            parameters: list[Any] = [priority, wait, wait, _maybe_micro(ttl), *contents, queue, version, version]
+        numbers = self._numbers
+        number = numbers.queues.get(queue) if version == numbers.version else None
+        if number is not None and all(to == queue and each[2:] == (priority, delay, ttl) for to, each in items[1:]):
+            statement = messages_sql.put_alike(d, len(items), delay > 0, ttl is not None)
+            parameters: list[Any] = [priority]
+            if delay > 0:
+                parameters += [micro(delay)] * 2
+            if ttl is not None:
+                parameters.append(micro(ttl))
+            parameters.append(number)
+            for _, (head, body, *_) in items:
+                parameters += (head, body)
+            parameters += (numbers.root, version)
         else:
             queues = {queue for queue, _ in items}
             statement = messages_sql.put(d, len(items), len(queues), room)

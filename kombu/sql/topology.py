@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
 
 from kombu.sql import messages_sql, queues_sql, topology_sql
 from kombu.sql.database import Database, long_operation, operation
@@ -16,12 +17,22 @@ from kombu.utils import json
 T = TypeVar("T")
 
 
+class Numbers(NamedTuple):
+    """What rows have in a version of the topology: that of the default exchange, which keeps the version, and those of
+    the queues that refuse nothing."""
+
+    version: int = 0
+    root: int = 0
+    queues: Mapping[str, int] = MappingProxyType({})
+
+
 class SQLTopology:
     """The part of the store that keeps what is declared."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self._known: dict[str, QueueSpec] = {}
+        self._numbers = Numbers()
         self._fetch = database.fetch
         self._run = database.run
 
@@ -29,12 +40,17 @@ class SQLTopology:
     def topology(self) -> Topology:
         """The version is read first: a change in between makes it an old one, which ``put`` refuses."""
         d = self.database.dialect
-        version = self._version()
+        exchanges = {
+            name: (id, version, (name, *rest)) for id, version, name, *rest in self._fetch(topology_sql.exchanges(d))
+        }
+        root, version, _ = exchanges.pop(DEFAULT_EXCHANGE, (0, 0, ()))
         self._known.clear()
+        queues = self._fetch(topology_sql.queues(d))
+        self._numbers = Numbers(version, root, {name: id for id, refuses, name, *_ in queues if not refuses})
         return Topology(
             version=version,
-            exchanges={row[0]: exchange_spec(row) for row in self._fetch(topology_sql.exchanges(d))},
-            queues={row[0]: queue_spec(row) for row in self._fetch(topology_sql.queues(d))},
+            exchanges={name: exchange_spec(row) for name, (_, _, row) in exchanges.items()},
+            queues={name: queue_spec((name, *declared)) for _, _, name, *declared in queues},
             bindings=tuple(map(binding_spec, self._fetch(topology_sql.bindings(d)))),
             provisional=self.database.provisional,
         )

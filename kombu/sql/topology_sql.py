@@ -13,14 +13,14 @@ QUEUE = "name, durable, exclusive, auto_delete, arguments"
 
 @lru_cache
 def exchanges(d: Dialect) -> str:
-    """All that were declared."""
-    return f"SELECT {EXCHANGE} FROM {d.table('exchange')} WHERE name <> ''"
+    """All that were declared, and the default one with the version: rows of id, version, and what was declared."""
+    return f"SELECT id, version, {EXCHANGE} FROM {d.table('exchange')}"
 
 
 @lru_cache
 def queues(d: Dialect) -> str:
-    """All."""
-    return f"SELECT {QUEUE} FROM {d.table('queue')}"
+    """Rows of number, whether it refuses what does not fit, and what was declared."""
+    return f"SELECT id, refuses, {QUEUE} FROM {d.table('queue')}"
 
 
 @lru_cache

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -82,23 +83,8 @@ class DjangoDatabase(Database):
         if mine is not None and mine is self.connection and not mine.in_atomic_block:
             mine.close()
 
-    @contextmanager
-    def session(self, visiting: bool = False) -> Iterator[None]:
-        if self._here.connection is not None:
-            yield
-            return
-        connection = connections[self.alias]
-        visiting = visiting and connection.connection is None and connection is not self._opened
-        self._here.connection = connection
-        try:
-            self._connect()
-            with self._translated():
-                yield
-        finally:
-            self._here.connection = None
-            if visiting and not connection.in_atomic_block:
-                self._stop_listening()
-                connection.close()
+    def session(self, visiting: bool = False) -> AbstractContextManager[None]:
+        return _WITHIN if self._here.connection is not None else _Session(self, visiting)
 
     def fetch(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
         if (direct := self._statements()) is not None:
@@ -114,6 +100,25 @@ class DjangoDatabase(Database):
             cursor.execute(statement, parameters)
             return int(cursor.rowcount)
 
+    def _enter(self, visiting: bool) -> bool:
+        """Whether the connection is closed again in the end."""
+        connection = connections[self.alias]
+        visiting = visiting and connection.connection is None and connection is not self._opened
+        self._here.connection = connection
+        try:
+            self._connect()
+        except BaseException:
+            self._leave(visiting)
+            raise
+        return visiting
+
+    def _leave(self, visiting: bool) -> None:
+        connection = self.connection
+        self._here.connection = None
+        if visiting and not connection.in_atomic_block:
+            self._stop_listening()
+            connection.close()
+
     def _statements(self) -> Statements | None:
         """The driver's; None where the application, or Django's log, wants to see each statement."""
         connection = self.connection
@@ -123,8 +128,9 @@ class DjangoDatabase(Database):
         driver: Any = connection.connection
         known = self._here.statements
         if known is None or known.driver is not driver:
-            prepare = self._is_postgresql() and self._is_direct(driver)
-            known = self._here.statements = statements(driver, connection.vendor == "sqlite", prepare)
+            prepare = connection.vendor == "mysql" or (self._is_postgresql() and self._is_direct(driver))
+            known = statements(driver, self.dialect, connection.vendor == "sqlite", prepare)
+            self._here.statements = known
         return known
 
     def transaction(self) -> AbstractContextManager[None]:
@@ -158,16 +164,19 @@ class DjangoDatabase(Database):
         return self.connection.vendor == "postgresql"
 
     def announce(self, queues: Collection[str]) -> None:
-        transaction.on_commit(lambda: self._announcer.announce(queues), using=self.alias)
+        if self.connection.in_atomic_block:
+            transaction.on_commit(lambda: self._announcer.announce(queues), using=self.alias)
+        else:
+            self._announcer.announce(queues)
 
     def _notify(self, queues: list[str]) -> None:
         with self.session(), self._translated(), self._patiently():
-            self.fetch(NOTIFY, [queues])
+            self.run(NOTIFY, [json.dumps(queues)])
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, began_with: object = None) -> Iterator[None]:
         """The driver's errors as Django's, and those as the library's."""
-        with translated(self.alias), self.connection.wrap_database_errors:
+        with translated(self.alias, began_with=began_with), self.connection.wrap_database_errors:
             yield
 
     def _is_postgresql(self) -> bool:
@@ -230,6 +239,33 @@ class DjangoDatabase(Database):
                 self._told = True
                 logger.info("%s is behind a connection pooler: consumers ask it instead of listening", self.name)
         return found
+
+
+class _Session:
+    """One of a database's sessions: a class, since a generator would take longer than all else that it does."""
+
+    __slots__ = ("_database", "_driver", "_visiting")
+
+    def __init__(self, database: DjangoDatabase, visiting: bool) -> None:
+        self._database = database
+        self._visiting = visiting
+        self._driver: object = None
+
+    def __enter__(self) -> None:
+        self._visiting = self._database._enter(self._visiting)
+        self._driver = self._database.connection.connection
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        try:
+            if exc is not None and not isinstance(exc, KombuError):
+                with self._database._translated(self._driver):
+                    raise exc
+        finally:
+            self._database._leave(self._visiting)
+
+
+_WITHIN = nullcontext()
+"""A session within another one of its thread is that one."""
 
 
 class _Here(threading.local):

@@ -13,13 +13,14 @@ from kombu.sql import errors
 
 
 @contextmanager
-def translated(alias: str, before: bool = False) -> Iterator[None]:
+def translated(alias: str, before: bool = False, began_with: object = None) -> Iterator[None]:
     """Raise every database error as one of :mod:`kombu.exceptions`, saying what to do.
 
     Outside a transaction a broken connection is closed, so that the next use opens a new one. ``before``: nothing was
-    asked of the database yet, so that nothing of it can have been done.
+    asked of the database yet, so that nothing of it can have been done. ``began_with``: the driver's connection at the
+    beginning, unless that is now.
     """
-    began_with = connections[alias].connection
+    began_with = began_with or connections[alias].connection
     try:
         yield
     except (DatabaseError, InterfaceError) as exc:

@@ -1,0 +1,112 @@
+"""Statements by psycopg 3, and those that are used often by libpq itself:
+https://www.psycopg.org/psycopg3/docs/api/pq.html.
+
+What stores is prepared. Not so what reads messages: of a prepared statement PostgreSQL keeps the plan, and one for an
+empty table reads all of a full one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from psycopg import Cursor, DatabaseError, OperationalError
+from psycopg.errors import InvalidSqlStatementName, lookup
+from psycopg.pq import DiagnosticField, ExecStatus, Format, PipelineStatus, TransactionStatus, error_message
+
+from kombu.sql.database import Conflict, Row
+from kombu.sql.statements.often import Often
+from kombu.sql.statements.plain import Statements
+
+_MOST = 100
+_DONE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
+
+
+class OfPsycopg(Statements):
+    """A cursor of psycopg takes as long to send a statement as PostgreSQL to carry it out: what was prepared goes
+    without."""
+
+    def __init__(self, driver: Any, prepare: bool) -> None:
+        super().__init__(driver)
+        self._cursor: Cursor[Any] = Cursor(driver)
+        self._pgconn = driver.pgconn
+        self._often = Often(_MOST) if prepare else None
+
+    def fetch(self, statement: str, parameters: Sequence[Any]) -> list[Row]:
+        with Cursor(self.driver) as cursor:
+            cursor.execute(statement, parameters, prepare=False)
+            return cursor.fetchall()
+
+    def run(self, statement: str, parameters: Sequence[Any]) -> int:
+        if self._often is not None and self._may_prepare:
+            try:
+                if (found := self._run_prepared(self._often, statement, parameters)) is not None:
+                    return found
+            except InvalidSqlStatementName as exc:
+                self._often.forget()
+                if self._pgconn.transaction_status != TransactionStatus.IDLE:
+                    raise Conflict(f"{exc}: somebody has said DISCARD ALL, and what was prepared is gone") from exc
+        self._cursor.execute(statement, parameters, prepare=False)
+        return self._cursor.rowcount
+
+    @property
+    def _may_prepare(self) -> bool:
+        """Not where psycopg has to begin a transaction first; and not in one where psycopg, which prepares what the
+        application says, may have forgotten all with the last that rolled back."""
+        pgconn = self._pgconn
+        match pgconn.transaction_status:
+            case TransactionStatus.IDLE:
+                usable = self.driver.autocommit
+            case TransactionStatus.INTRANS:
+                usable = self.driver.prepare_threshold is None
+            case _:
+                usable = False
+        if not usable or pgconn.pipeline_status != PipelineStatus.OFF:
+            return False
+        return bool(pgconn.parameter_status(b"client_encoding") == b"UTF8")
+
+    def _run_prepared(self, often: Often, statement: str, parameters: Sequence[Any]) -> int | None:
+        """None where it was not run, because it is rare or has parameters of other types."""
+        name = often.names.get(statement)
+        if name is None:
+            if not often.is_due(statement):
+                return None
+            name = often.name(statement)
+            _done(self._pgconn.prepare(name.encode(), _numbered(statement)))
+        values: list[bytes | None] = []
+        for parameter in parameters:
+            dump = _DUMPS.get(type(parameter))
+            if dump is None or (type(parameter) is str and "\0" in parameter):
+                return None
+            values.append(dump(parameter))
+        formats = [Format.BINARY if type(parameter) is bytes else Format.TEXT for parameter in parameters]
+        return int(_done(self._pgconn.exec_prepared(name.encode(), values, formats)).command_tuples or 0)
+
+
+_DUMPS: dict[type, Callable[[Any], bytes | None]] = {
+    int: b"%d".__mod__,
+    str: str.encode,
+    bytes: lambda value: value,
+    bool: lambda value: b"true" if value else b"false",
+    type(None): lambda value: value,
+}
+
+
+def _numbered(statement: str) -> bytes:
+    """With PostgreSQL's placeholders, $1 and so on."""
+    first, *others = statement.split("%s")
+    return "".join([first, *(f"${place}{text}" for place, text in enumerate(others, 1))]).encode()
+
+
+def _done(result: Any) -> Any:
+    """Raises the error as psycopg does."""
+    if result.status in _DONE:
+        return result
+    state = result.error_field(DiagnosticField.SQLSTATE)
+    if state is None:  # libpq's own: the connection is lost
+        raise OperationalError(error_message(result), info=result)
+    try:
+        kind = lookup(state.decode())
+    except KeyError:
+        kind = DatabaseError
+    raise kind(error_message(result), info=result)
