@@ -13,8 +13,8 @@ from kombu.transport.virtual.store import Delivery, Envelope, Lease
 _MAGIC = b"\x00kombu\x01"
 """What our jobs begin with, and hardly anybody else's."""
 
-_FRAME = struct.Struct(">dI")
-"""Seconds to live, infinite for none, and the length of the head."""
+_FRAME = struct.Struct(">dIIII")
+"""Seconds to live, infinite for none, seconds to run, priority, sender, and the length of the head."""
 
 _BEGINNING = len(_MAGIC) + _FRAME.size
 OVERHEAD = _BEGINNING + 1024
@@ -31,17 +31,31 @@ MOST_SECONDS = (1 << 32) - 1
 
 
 class Job(NamedTuple):
-    """What the server says of a job that was reserved. ``age`` and ``ttr`` are seconds; ``reserves`` counts all
-    reservations, this one too, and ``kicks`` those that did not count."""
+    """What the server says of a job that was reserved. ``age``, ``delay`` and ``ttr`` are seconds; ``reserves`` counts
+    all reservations, this one too, and ``kicks`` those that did not count."""
 
     priority: int
     age: int
+    delay: int
     ttr: int
     reserves: int
     kicks: int
 
 
-_JOB = re.compile(rb"\npri: (\d+)\nage: (\d+)\n.*?ttr: (\d+)\n.*?reserves: (\d+)\n.*?kicks: (\d+)\n", re.DOTALL)
+class Framed(NamedTuple):
+    """What a job of ours says itself. ``ttl`` and ``ttr`` are seconds; ``sender`` is the connection that put it."""
+
+    ttl: float
+    ttr: int
+    priority: int
+    sender: int
+    head: str
+    body: bytes
+
+
+_JOB = re.compile(
+    rb"\npri: (\d+)\nage: (-?\d+)\ndelay: (\d+)\nttr: (\d+)\n.*?reserves: (\d+)\n.*?kicks: (\d+)\n", re.DOTALL
+)
 
 
 def job_of(stats: bytes) -> Job:
@@ -57,10 +71,11 @@ def seconds(wanted: float) -> int:
     return min(ceil(wanted), MOST_SECONDS)
 
 
-def data_of(envelope: Envelope) -> bytes:
+def data_of(envelope: Envelope, ttr: int, sender: int) -> bytes:
     """The body of the job."""
     head = envelope.head.encode("utf-8", "surrogatepass")
-    frame = _FRAME.pack(inf if envelope.ttl is None else envelope.ttl, len(head))
+    ttl = inf if envelope.ttl is None else envelope.ttl
+    frame = _FRAME.pack(ttl, ttr, NORMAL - envelope.priority, sender, len(head))
     return b"".join((_MAGIC, frame, head, envelope.body))
 
 
@@ -68,33 +83,32 @@ def put_command(envelope: Envelope, data: bytes, ttr: int) -> bytes:
     return b"put %d %d %d %d\r\n%b\r\n" % (NORMAL - envelope.priority, seconds(envelope.delay), ttr, len(data), data)
 
 
-def time_to_live(data: bytes) -> float:
-    """Seconds; infinite for a job without."""
-    opened = _open(data)
-    return opened[0] if opened else inf
-
-
-def delivery_of(job: Job, data: bytes, lease: Lease) -> Delivery:
-    """What another program has put comes as it is, as bytes."""
-    opened = _open(data)
-    ttl, head, body = opened or (inf, _foreign_head(lease.queue), data)
-    raw, age, _, reserves, kicks = job
-    priority = 0 if raw == NORMAL else min(max(NORMAL - raw, 0), _HIGHEST)
-    return _new(Delivery, (lease, head, body, priority, max(reserves - kicks, 1), age >= ttl, float(age)))
-
-
-def _open(data: bytes) -> tuple[float, str, bytes] | None:
-    """Time to live, head and body; None for what is not ours, or damaged."""
+def framed(data: bytes) -> Framed | None:
+    """What is in the body of a job; None for what is not ours, or damaged."""
     if not data.startswith(_MAGIC) or len(data) < _BEGINNING:
         return None
-    ttl, length = _FRAME.unpack_from(data, len(_MAGIC))
+    ttl, ttr, priority, sender, length = _FRAME.unpack_from(data, len(_MAGIC))
     end = _BEGINNING + length
     if end > len(data) or ttl != ttl:
         return None
     try:
-        return ttl, data[_BEGINNING:end].decode("utf-8", "surrogatepass"), data[end:]
+        return _new(
+            Framed, (ttl, ttr, priority, sender, data[_BEGINNING:end].decode("utf-8", "surrogatepass"), data[end:])
+        )
     except UnicodeDecodeError:
         return None
+
+
+def delivery_of(job: Job, data: bytes, ours: Framed | None, lease: Lease) -> Delivery:
+    """What another program has put comes as it is, as bytes."""
+    raw, age, _, _, reserves, kicks = job
+    priority = 0 if raw == NORMAL else min(max(NORMAL - raw, 0), _HIGHEST)
+    if ours is None:
+        ttl, head, body = inf, _foreign_head(lease.queue), data
+    else:
+        ttl, _, _, _, head, body = ours
+    count = reserves - kicks
+    return _new(Delivery, (lease, head, body, priority, count if count > 0 else 1, age >= ttl, float(max(age, 0))))
 
 
 def _foreign_head(queue: str) -> str:

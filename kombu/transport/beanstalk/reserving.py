@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from math import inf
+from operator import itemgetter
 
 from kombu.exceptions import ConnectionError
 from kombu.transport.beanstalk.held import Held, Ledger
-from kombu.transport.beanstalk.jobs import delivery_of, job_of
+from kombu.transport.beanstalk.jobs import Job, delivery_of, framed, job_of
 from kombu.transport.beanstalk.toucher import Toucher
+from kombu.transport.beanstalk.vouching import Reserved, quiet_for, vouched
 from kombu.transport.beanstalk.wire import Line, Reply, refused
 from kombu.transport.virtual.store import Delivery, Lease
 
@@ -23,6 +26,11 @@ _MOST_AT_ONCE = 256
 
 _FIRST = 8
 """How many it asks for where the last claim found fewer than it asked for."""
+
+_MANY = 16
+"""Commands, from which on it is worth two looks at the server to have to ask about fewer jobs."""
+
+_STATS = b"stats\r\n"
 
 _NOBODY_ELSE = (b"TIMED_OUT", b"DEADLINE_SOON")
 """Nothing is ready, in the second case said to somebody who should hurry with another job."""
@@ -43,8 +51,31 @@ class Reservations:
     def claim(self, wants: Mapping[str, int], lease: float) -> list[Delivery]:
         commands, queues = self._commands(wants)
         now = time.monotonic()
-        replies, stats = self._line.chain(commands, ask_about)
-        return self.hold(self._reserved(replies, queues), stats, now, lease)
+        if len(commands) > _MANY:
+            reserved, jobs = self._many(commands, queues)
+        else:
+            replies, stats = self._line.chain(commands, ask_about)
+            reserved = self._reserved(replies, queues)
+            jobs = jobs_of(reserved, stats)
+        return self.hold(reserved, jobs, now, lease)
+
+    def _many(self, commands: list[bytes], queues: list[str]) -> tuple[list[Reserved], dict[int, Job]]:
+        """The server is asked about those only of which it is not clear that nobody had them before."""
+        replies = self._line.stream([_STATS, *commands, _STATS])
+        before = next(replies)
+        reserved = self._reserved(replies, queues)
+        [after] = replies
+        uptime = quiet_for(before, after)
+        jobs: dict[int, Job] = {}
+        if uptime:
+            runs = [list(run) for _, run in groupby(reserved, itemgetter(0))]
+            jobs = self._ask([each for run in runs for each in (run[0], run[-1])])
+            for run in runs:
+                jobs |= vouched(run, jobs, uptime)
+        return reserved, jobs | self._ask([each for each in reserved if each[1] not in jobs])
+
+    def _ask(self, about: Sequence[Reserved]) -> dict[int, Job]:
+        return jobs_of(about, self._line.ask([b"stats-job %d\r\n" % each.id for each in about]))
 
     def _commands(self, wants: Mapping[str, int]) -> tuple[list[bytes], list[str]]:
         """Commands that reserve, and which queue each is about."""
@@ -60,17 +91,18 @@ class Reservations:
             queues += [""] * len(watch) + [queue] * asked
         return commands, queues
 
-    def _reserved(self, replies: Sequence[Reply], queues: Sequence[str]) -> list[tuple[str, int, bytes]]:
+    def _reserved(self, replies: Iterable[Reply], queues: Sequence[str]) -> list[Reserved]:
         reserved = []
-        for queue, reply in zip(queues, replies, strict=True):
+        for queue, reply in zip(queues, replies, strict=False):  # there may be answers to more than these
             if not queue:
                 continue
-            if reply.status == b"RESERVED":
-                reserved.append((queue, int(reply.values[0]), reply.body))
-            elif reply.status not in _NOBODY_ELSE:
+            status, values, data = reply
+            if status == b"RESERVED":
+                reserved.append(_new(Reserved, (queue, int(values[0]), data, framed(data))))
+            elif status not in _NOBODY_ELSE:
                 self._line.close()  # so that what was reserved is released
                 raise ConnectionError(str(refused(self._line.name, reply, "reserving")))
-            self._found_all[queue] = reply.status == b"RESERVED"
+            self._found_all[queue] = status == b"RESERVED"
         return reserved
 
     def watch(self, tube: bytes) -> list[bytes]:
@@ -80,28 +112,27 @@ class Reservations:
         before, self._watching = self._watching, tube
         return [b"watch %b\r\n" % tube, b"ignore %b\r\n" % before]
 
-    def hold(
-        self, reserved: Sequence[tuple[str, int, bytes]], stats: Sequence[Reply], now: float, seconds: float
-    ) -> list[Delivery]:
+    def hold(self, reserved: Iterable[Reserved], jobs: Mapping[int, Job], now: float, seconds: float) -> list[Delivery]:
         """Deliveries of what was reserved a moment after ``now``."""
         token, ends = random.getrandbits(63), now + seconds
         deliveries, taken = [], []
-        for (queue, id, data), reply in zip(reserved, stats, strict=True):
-            if reply.status != b"OK":
+        for queue, id, data, ours in reserved:
+            job = jobs.get(id)
+            if job is None:
                 continue  # its time to run was over before we looked
-            job, lease = job_of(reply.body), _new(Lease, (queue, id, token))
-            held = Held(lease, job.priority, job.ttr, job.reserves, now + job.ttr, ends)
-            taken.append(held)
-            deliveries.append(delivery_of(job, data, lease))
+            lease = _new(Lease, (queue, id, token))
+            priority, _, _, ttr, reserves, _ = job
+            taken.append(Held(lease, priority, ttr, reserves, now + ttr, ends))
+            deliveries.append(delivery_of(job, data, ours, lease))
         self.held.add(taken)
         if any(held.ttr < seconds for held in taken):
             self.touch_if_needed(taken)
         return deliveries
 
-    def ours(self, lease: Lease) -> Held | None:
+    def ours(self, lease: Lease, now: float | None = None) -> Held | None:
         """What we hold by this lease, reserved again if need be."""
         held = self.held.find(lease)
-        if held is None or time.monotonic() < held.runs_out or self._take_back(held):
+        if held is None or (now or time.monotonic()) < held.runs_out or self._take_back(held):
             return held
         self.held.drop(held)
         return None
@@ -151,6 +182,12 @@ class Reservations:
 
 def ask_about(reply: Reply) -> bytes | None:
     return b"stats-job %b\r\n" % reply.values[0] if reply.status == b"RESERVED" else None
+
+
+def jobs_of(reserved: Sequence[Reserved], stats: Sequence[Reply]) -> dict[int, Job]:
+    """By their numbers, by the answers to stats-job; without those that are gone."""
+    found = zip(reserved, stats, strict=True)
+    return {each.id: job_of(reply.body) for each, reply in found if reply.status == b"OK"}
 
 
 def _job(reply: Reply) -> tuple[bytes, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,14 +19,15 @@ from kombu.transport.beanstalk.jobs import (
     MOST_SECONDS,
     OVERHEAD,
     data_of,
+    framed,
     put_command,
     seconds,
-    time_to_live,
 )
 from kombu.transport.beanstalk.names import prefix_of, tube_of
 from kombu.transport.beanstalk.polling import Poll
-from kombu.transport.beanstalk.reserving import Reservations, ask_about, release_uncounted
+from kombu.transport.beanstalk.reserving import Reservations, ask_about, jobs_of, release_uncounted
 from kombu.transport.beanstalk.toucher import Toucher
+from kombu.transport.beanstalk.vouching import Reserved
 from kombu.transport.beanstalk.wire import Line, Reply, refused
 from kombu.transport.virtual.document import DocumentTopology, read_topology
 from kombu.transport.virtual.store import (
@@ -102,6 +104,7 @@ class BeanstalkStore(DocumentTopology[Revision]):
 
     def open(self) -> None:
         self._line = self._connect()
+        self._sender = random.getrandbits(32)
         self._largest = self._line.greet()
         self._capabilities = replace(CAPABILITIES, max_body=max(self._largest - OVERHEAD, 0))
         self._reservations = Reservations(self._line, self._tube, self._toucher)
@@ -230,7 +233,7 @@ class BeanstalkStore(DocumentTopology[Revision]):
         """Tubes, and what is put there. Raises :class:`PreconditionFailed` for what the server would not take."""
         jobs = []
         for queue, envelope in items:
-            data = data_of(envelope)
+            data = data_of(envelope, self._ttr, self._sender)
             if len(data) > self._largest:
                 raise PreconditionFailed(
                     f"a body of {len(envelope.body)} bytes, {len(data)} with its head: transport 'beanstalk' keeps"
@@ -263,13 +266,14 @@ class BeanstalkStore(DocumentTopology[Revision]):
         queues = self._current().queues if any(type(each) is Release for each in outcomes) else {}
         commands: list[bytes] = []
         firsts: list[int | None] = []
+        reservations, now = self._reservations, time.monotonic()
         for outcome in outcomes:
-            held = self._reservations.ours(outcome[0])
+            held = reservations.ours(outcome[0], now)
             if held is None:
                 firsts.append(None)
                 continue
             firsts.append(len(commands))
-            self._reservations.held.drop(held)
+            reservations.held.drop(held)
             if isinstance(outcome, Release) and held.lease.queue in queues:
                 commands += _release(held, outcome)
             else:
@@ -337,16 +341,17 @@ class BeanstalkStore(DocumentTopology[Revision]):
     def _take_expired(self, queue: str, seconds: float) -> list[Delivery]:
         """The queue's next message, if its time to live is over."""
         for id, data in self._first_ready([queue]).values():
-            ttl = time_to_live(data)
-            if ttl == inf:
+            ours = framed(data)
+            if ours is None or ours.ttl == inf:
                 return []
             [stats] = self._line.ask([b"stats-job %d\r\n" % id])
-            if stats.status != b"OK" or int(stats.figures()[b"age"]) < ttl:
+            if stats.status != b"OK" or int(stats.figures()[b"age"]) < ours.ttl:
                 return []
             now = time.monotonic()
             [reply], stats_of_it = self._line.chain([b"reserve-job %d\r\n" % id], ask_about)
             if reply.status == b"RESERVED":
-                return self._reservations.hold([(queue, id, reply.body)], stats_of_it, now, seconds)
+                reserved = [Reserved(queue, id, data, ours)]
+                return self._reservations.hold(reserved, jobs_of(reserved, stats_of_it), now, seconds)
         return []
 
 

@@ -91,8 +91,22 @@ class Line:
 
     def ask(self, commands: Sequence[bytes]) -> list[Reply]:
         """The answers to these commands, each of which ends with a line end."""
-        replies, _ = self.chain(commands, lambda reply: None)
-        return replies
+        return list(self.stream(commands))
+
+    def stream(self, commands: Sequence[bytes]) -> Iterator[Reply]:
+        """The answers to these commands, to be looked at while the server is still at work on the next ones. Who does
+        not take all of them has closed the connection with that."""
+        self._check()
+        try:
+            for exchange in _exchanges(commands):
+                self.socket.sendall(b"".join(exchange))
+                for _ in exchange:
+                    yield self._read()
+        except (OSError, ValueError) as exc:
+            raise self._lost(exc) from exc
+        except BaseException:
+            self.close()  # between a question and its answer
+            raise
 
     def chain(
         self, commands: Sequence[bytes], follow: Callable[[Reply], bytes | None]
@@ -196,7 +210,10 @@ _ADVICE = {
 }
 
 
-def _exchanges(commands: Sequence[bytes]) -> Iterator[list[bytes]]:
+def _exchanges(commands: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    if 0 < len(commands) <= _MOST_COMMANDS and sum(map(len, commands)) <= _MOST_BYTES:
+        yield commands
+        return
     exchange: list[bytes] = []
     size = 0
     for command in commands:
