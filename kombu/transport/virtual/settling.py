@@ -96,7 +96,7 @@ class Ledger:
         if self.settle_delay <= 0:
             self.flush()
         elif not self._keeper.waiting_for_writes:
-            self._keeper.wake_up()
+            self._keeper.wake_to_write()
 
     def flush(self) -> None:
         """Write all that is owed. What the store does not take stays owed, and its error is raised."""
@@ -179,6 +179,11 @@ class _Keeper:
 
     def wake_to_renew(self) -> None:
         if self._renew_at is None:
+            self.wake_up()
+
+    def wake_to_write(self) -> None:
+        with self._wake:
+            self.waiting_for_writes = True  # already: until the thread gets its turn many more may be owed
             self.wake_up()
 
     def stop(self) -> None:
