@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from bench import imports, memory, spool
 from bench.parts import (
@@ -17,6 +18,7 @@ from bench.parts import (
     churn,
     depth,
     drain,
+    emulated,
     idle,
     latency,
     machine,
@@ -48,6 +50,11 @@ BROKERS: dict[str, Callable[[Options], list[Verdict]]] = {
     "redis-latency": redis.latency,
     "beanstalk-publish": beanstalk.publish,
     "beanstalk-drain": beanstalk.drain,
+    **{
+        f"{group.kind}-{measure.__name__}": partial(measure, group)
+        for group in (emulated.SQS, emulated.MONGODB, emulated.COUCHDB)
+        for measure in (emulated.publish, emulated.drain)
+    },
 }
 OTHERS: dict[str, Callable[[], None]] = {
     "memory": memory.rates,
@@ -81,7 +88,8 @@ def judge(parts: Mapping[str, Callable[[Options], list[Verdict]]], options: Opti
     found: list[Verdict] = []
     for measure in parts.values():
         judged = measure(options)
-        verdicts.show(judged)
+        if judged:
+            verdicts.show(judged)
         found += judged
     missed = [verdict for verdict in found if not verdict.reached]
     print(f"\n{len(found) - len(missed)} of {len(found)} targets reached" + (", but:" if missed else ""))

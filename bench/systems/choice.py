@@ -61,6 +61,22 @@ def system(name: str, place: Place) -> System:
             from systems.natives import Native
 
             return Native(place, "beanstalk")
+        case "raw", "sqs":
+            from systems.raw_sqs import RawSQS
+
+            return RawSQS(place)
+        case "raw", "mongodb":
+            from systems.raw_mongodb import RawMongoDB
+
+            return RawMongoDB(place)
+        case "raw", "couchdb":
+            from systems.raw_couchdb import RawCouchDB
+
+            return RawCouchDB(place)
+        case (("sqs+http" | "mongodb" | "couchdb"), _):
+            from systems.natives import Native
+
+            return Native(place, name)
         case "raw", "sqlite":
             from systems.raw_sqlite import RawSQLite
 

@@ -1,4 +1,4 @@
-"""This library on RabbitMQ, by each of its drivers, and on Redis."""
+"""This library on the servers that are no databases of SQL: on RabbitMQ by each of its drivers."""
 
 from __future__ import annotations
 

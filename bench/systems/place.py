@@ -10,8 +10,8 @@ USER = "kombu"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """``kind``: sqlite, postgresql, mariadb, rabbitmq, redis, beanstalk; ``name``: a database's, a virtual host's or a
-    file's."""
+    """``kind``: sqlite, postgresql, mariadb, rabbitmq, redis, beanstalk, sqs, mongodb, couchdb; ``name``: a
+    database's, a virtual host's or a file's, or what the names of all queues begin with."""
 
     kind: str
     name: str
@@ -23,7 +23,11 @@ class Place:
 
     def broker(self, scheme: str) -> str:
         """A broker's URL; RabbitMQ's with a user that it has from the start."""
-        if self.kind in ("redis", "beanstalk"):
+        if self.kind == "sqs":
+            return f"{scheme}://key:secret@{HOST}:{self.port}/?queue_name_prefix={self.name}-"
+        if self.kind == "mongodb":
+            return f"{scheme}://{HOST}:{self.port}/{self.name}?directConnection=true"
+        if self.kind in ("redis", "beanstalk", "couchdb"):
             return f"{scheme}://{HOST}:{self.port}/{self.name}"
         return f"{scheme}://guest:guest@{HOST}:{self.port}/{self.name}"
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from load import message
 from systems.system import Body, System
+from works.requests import counting
 from works.timing import Taken, lasting, taken
 
 FIRST = 200
 BATCH = 500
 
 
-def work(system: System, seconds: float, prefetch: int) -> Taken:
+def work(system: System, seconds: float, prefetch: int, requests: bool = False) -> Taken:
+    """With ``requests`` also how many of them a message takes."""
+    sent = counting(system.place.kind, requests)
     system.open()
     fill(system, FIRST)
     first = _drained(system, FIRST, prefetch)
@@ -20,7 +23,9 @@ def work(system: System, seconds: float, prefetch: int) -> Taken:
         count = lasting(seconds, _drained(system, count // 4, prefetch), FIRST)
     fill(system, count)
     system.settle()
+    before = sent()
     found = _drained(system, count, prefetch)
+    found["requests"] = (sent() - before) / count
     system.close()
     return found
 
