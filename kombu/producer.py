@@ -24,6 +24,7 @@ from kombu.retry import RetryPolicy, retry
 from kombu.serialization import dumps
 from kombu.transport.base import Channel, Content, Publication
 from kombu.utils.compat import register_after_fork
+from kombu.utils.deadline import Deadline, seconds_to_wait
 from kombu.utils.uuid import uuid
 
 __all__ = ["Batch", "Producer"]
@@ -343,11 +344,10 @@ class Producer:
         within: object | None = None,
     ) -> None:
         channel = self._channel
-        if channel is None or not channel.is_open:
-            channel = self.channel
-        if declare:
-            for entity in declare:
-                self.maybe_declare(entity)
+        if channel is None or not channel.is_open or declare:
+            with Deadline(timeout):
+                channel = self._prepared(declare or ())
+                timeout = None if timeout is None else seconds_to_wait(timeout)
         publish = channel.publish_batch if within is None else partial(channel.publish_batch, within=within)
         try:
             publish(publications, timeout)
@@ -355,6 +355,13 @@ class Producer:
             if self.on_return is None:
                 raise
             self._returned(publish, publications, error, timeout)
+
+    def _prepared(self, declare: Iterable[Exchange | Queue]) -> Channel:
+        """The channel, on which these are declared."""
+        channel = self.channel
+        for entity in declare:
+            self.maybe_declare(entity)
+        return channel
 
     def _returned(
         self, publish: _Publish, publications: Sequence[Publication], error: MessageReturned, timeout: float | None

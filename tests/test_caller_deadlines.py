@@ -164,3 +164,11 @@ def test_connecting_again_and_again_ends_in_time_when_the_server_says_nothing(cl
     client.proxy.fall_silent()
     error = client.error_of(lambda: client.connect().ensure_connection(timeout=LIMIT))
     assert isinstance(error, OperationalError)
+
+
+@pytest.mark.parametrize("retry", [False, True], ids=["once", "again-and-again"])
+def test_a_publish_that_has_to_connect_ends_in_time_when_the_server_says_nothing(client: Client, retry: bool) -> None:
+    client.proxy.fall_silent()
+    producer = client.connect().Producer(routing_key="orders")
+    error = client.error_of(lambda: producer.publish("first", retry=retry, declare=[Queue("orders")], timeout=LIMIT))
+    assert isinstance(error, OperationalError)

@@ -20,6 +20,7 @@ from kombu.resource import keep_for_the_parent
 from kombu.transport import get_transport_cls
 from kombu.transport.base import Address, Channel, Transport, TransportConnection
 from kombu.utils.compat import register_after_fork
+from kombu.utils.deadline import seconds_to_wait
 
 __all__ = ["Lifeline", "Replaced", "deadline_in", "seconds_left"]
 
@@ -237,7 +238,7 @@ class Lifeline:
 
     def _address(self, deadline: float) -> Address:
         address = self.target.address
-        left = max(deadline - monotonic(), LEAST_TIMEOUT)
+        left = max(min(deadline - monotonic(), seconds_to_wait(inf)), LEAST_TIMEOUT)
         if left < address.connect_timeout:
             address = replace(address, connect_timeout=left)
         if self._credentials is not None:
