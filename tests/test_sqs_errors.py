@@ -18,7 +18,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from kombu import Connection, Queue
+from kombu import Connection
 from kombu.exceptions import (
     AccessRefused,
     ConnectionError,
@@ -29,9 +29,7 @@ from kombu.exceptions import (
 )
 from kombu.transport.sqs.clock import ServerClock
 from kombu.transport.sqs.errors import explained, is_uncertain, may_be_tried_again
-from tests.aws import Region
-from tests.proxy import Proxy
-from tests.servers import HOST, SQS_PORT
+from tests.servers import HOST
 
 
 def answered(code: str, status: int = 400) -> ClientError:
@@ -83,21 +81,6 @@ def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
         with pytest.raises(OperationalError):
             Connection(url).connect()
         assert time.monotonic() - begun < 10
-
-
-@pytest.mark.server("sqs")
-def test_a_publish_whose_caller_has_little_time_ends_soon() -> None:
-    """Far sooner than read_timeout lets it."""
-    region = Region()
-    with Proxy(SQS_PORT) as proxy, Connection(Region(proxy.port, region.prefix).url(read_timeout=60)) as connection:
-        Queue("orders")(connection).declare()
-        proxy.fall_silent()
-        begun = time.monotonic()
-        with pytest.raises((KombuError, TimeoutError)):
-            connection.Producer().publish(1, routing_key="orders", timeout=0.6)
-        assert time.monotonic() - begun < 30
-        proxy.fall_silent(False)
-    region.clean_up()
 
 
 def test_a_host_that_does_not_exist_is_told() -> None:
