@@ -41,6 +41,8 @@ class Resource(Generic[T]):
         self._preload = preload or 0
         self._close_after_fork = close_after_fork is not False
         self._closed = False
+        self._lends_as_is = type(self).prepare is Resource.prepare
+        self._takes_back_as_is = type(self).release_resource is Resource.release_resource
         self._begin_empty()
         register_after_fork(self, lambda pool: pool._forked())
         try:
@@ -69,7 +71,12 @@ class Resource(Generic[T]):
         return resource
 
     def release_resource(self, resource: T) -> None:
-        """Called with each resource that comes back, before others may have it; for a subclass."""
+        """Called with each resource that comes back, before others may have it, unless it :meth:`is_ready`; for a
+        subclass."""
+
+    def is_ready(self, resource: T) -> bool:
+        """Whether others may have what comes back as it is; for a subclass. Called while nobody else uses the pool."""
+        return self._takes_back_as_is
 
     def close_resource(self, resource: T) -> None:
         """Close one that is no longer needed; a subclass says how, the default calls its ``close``."""
@@ -87,10 +94,20 @@ class Resource(Generic[T]):
         When all are in use: raises :attr:`LimitExceeded` at once, or with ``block`` after ``timeout`` seconds; None
         waits for ever. Raises :class:`PoolClosed`, and what making one raises.
         """
-        kept = self._take_turn(timeout if block else 0.0)
-        resource: T | None = None
+        with self._changed:
+            if (self._limit and (self._waiting or not self._has_room)) or self._closed:
+                self._wait(timeout if block else 0.0)
+            kept = self._idle.pop() if self._idle else None
+            if kept is not None and self._lends_as_is:
+                self._lent[id(kept)] = kept
+                return kept
+            self._making += 1
+        return self._lend(kept)
+
+    def _lend(self, resource: T | None) -> T:
+        """Once there is a place within the limit: this one, or a new one."""
         try:
-            resource = kept[0] if kept else self.new()
+            resource = self.new() if resource is None else resource
             lent = self.prepare(resource)
         except BaseException:
             with self._changed:
@@ -112,7 +129,13 @@ class Resource(Generic[T]):
         with self._changed:
             if self._lent.pop(id(resource), None) is None:
                 return
+            if self.is_ready(resource) and self._keep(resource):
+                return
             self._making += 1
+        self._release(resource)
+
+    def _release(self, resource: T) -> None:
+        """One that something has to be done with."""
         try:
             self.release_resource(resource)
         except BaseException:
@@ -178,34 +201,40 @@ class Resource(Generic[T]):
     def __exit__(self, *exc: object) -> None:
         self.force_close_all()
 
-    def _take_turn(self, timeout: float | None) -> list[T]:
-        """Wait for a place within the limit: an idle resource, or none and the right to make one."""
+    def _wait(self, timeout: float | None) -> None:
+        """For a place within the limit."""
         me = object()
-        with self._changed:
-            self._waiting.append(me)
-            try:
-                waited = self._changed.wait_for(lambda: self._closed or self._may_take(me), timeout)
-            finally:
-                self._waiting.remove(me)
-                self._changed.notify_all()
-            if self._closed:
-                raise PoolClosed(f"{self!r}: make a new one")
-            if not waited:
-                raise self.LimitExceeded(f"all {self._limit} are in use")
-            self._making += 1
-            return [self._idle.pop()] if self._idle else []
+        self._waiting.append(me)
+        try:
+            waited = self._changed.wait_for(lambda: self._closed or self._may_take(me), timeout)
+        finally:
+            self._waiting.remove(me)
+            self._changed.notify_all()
+        if self._closed:
+            raise PoolClosed(f"{self!r}: make a new one")
+        if not waited:
+            raise self.LimitExceeded(f"all {self._limit} are in use")
 
     def _may_take(self, me: object) -> bool:
-        return not self._limit or (self._waiting[0] is me and len(self._lent) + self._making < self._limit)
+        return not self._limit or (self._waiting[0] is me and self._has_room)
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._lent) + self._making < (self._limit or 0)
 
     def _settle(self, resource: T | None) -> bool:
         """A resource is no longer being given back; whether it is kept."""
         with self._changed:
             self._making -= 1
-            in_use = len(self._lent) + self._making + len(self._idle)
-            kept = resource is not None and not self._closed and in_use < (self._limit or 0)
-            if kept and resource is not None:
-                self._idle.append(resource)
+            return self._keep(resource)
+
+    def _keep(self, resource: T | None) -> bool:
+        """Whether there is a place for it."""
+        in_use = len(self._lent) + self._making + len(self._idle)
+        kept = resource is not None and not self._closed and in_use < (self._limit or 0)
+        if kept and resource is not None:
+            self._idle.append(resource)
+        if self._waiting:
             self._changed.notify_all()
         return kept
 

@@ -33,7 +33,7 @@ class BoundDatabase(AnyDatabase):
         super().__init__(connection.engine, prefix)
         self._connection = connection
         self._session = session
-        self._announcer = announcer or Announcer(self.name, self._notify)
+        self._announcer = announcer or Announcer(self.name, self._notify, None)
         self._lock = threading.RLock()
         self._provisional = False
         self._learn()

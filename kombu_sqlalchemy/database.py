@@ -7,7 +7,7 @@ import logging
 import threading
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
@@ -127,14 +127,21 @@ class AnyDatabase(Database):
 class EngineDatabase(AnyDatabase):
     """Connections of the store's own, each in autocommit; as many are open as threads use it at the same time."""
 
-    def __init__(self, engine: Engine, prefix: str, prepare: Callable[[Connection, Dialect], object]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        prefix: str,
+        prepare: Callable[[Connection, Dialect], object],
+        place: Hashable | None = None,
+    ) -> None:
         super().__init__(engine, prefix)
+        self.place = place
         self._prepare = prepare
         self._idle: deque[_Link] = deque()
         self._open = False
         self._listening: WeakSet[Any] = WeakSet()
         self._polls = False
-        self._announcer = Announcer(self.name, self._notify)
+        self._announcer = Announcer(self.name, self._notify, place)
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         self._dispatch: Any = engine.dispatch
         self._echoes = bool(engine.echo) or logging.getLogger("sqlalchemy.engine.Engine").isEnabledFor(logging.INFO)

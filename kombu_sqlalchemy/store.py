@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 
@@ -20,18 +22,25 @@ class SQLAlchemyStore(SQLStore):
 
     ``prefix`` begins the tables' names, behind a schema and a dot perhaps. ``create_tables``: make those that are
     missing; None does so on SQLite only. ``own_engine``: nobody else uses it, so that its pool ends with the store.
+    ``place``: what all engines have in common that lead to the same tables with the same rights; otherwise the engine.
     """
 
     _own: Engine | None = None
 
     def __init__(
-        self, engine: Engine, prefix: str = PREFIX, create_tables: bool | None = None, own_engine: bool = False
+        self,
+        engine: Engine,
+        prefix: str = PREFIX,
+        create_tables: bool | None = None,
+        own_engine: bool = False,
+        place: Hashable | None = None,
     ) -> None:
         def prepare(connection: Connection, dialect: Dialect) -> None:
             if create_tables or (create_tables is None and dialect.name == "SQLite"):
                 make_missing(connection, dialect)
 
-        super().__init__("sqlalchemy", EngineDatabase(engine, prefix, prepare))
+        at = (engine if place is None else place, prefix)
+        super().__init__("sqlalchemy", EngineDatabase(engine, prefix, prepare, at))
         self._own = engine if own_engine else None
 
     def close(self) -> None:

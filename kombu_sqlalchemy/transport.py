@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Hashable, Mapping
 from dataclasses import fields
 from typing import Any
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import URL
 
 from kombu.exceptions import InvalidURL
 from kombu.sql.dialect import PREFIX
@@ -46,16 +48,18 @@ class Transport(VirtualTransport):
         options = self.address.options
         prefix = self._prefix()
         connection, engine = options.get("connection"), options.get("engine")
-        own = engine is None
+        own, place = engine is None, None
         if isinstance(connection, Connection):
             return ConnectionStore(connection, prefix)
         if connection is not None:
             raise InvalidURL(f"transport option connection={connection!r} is no SQLAlchemy Connection")
         if engine is None:
-            engine = make_engine(self._url(), self.address.connect_timeout, self._engine_options())
+            settings = self._engine_options()
+            engine = make_engine(self._url(), self.address.connect_timeout, settings)
+            place = None if settings else _place(engine.url)
         elif not isinstance(engine, Engine):
             raise InvalidURL(f"transport option engine={engine!r} is no SQLAlchemy Engine")
-        return SQLAlchemyStore(engine, prefix, self._create_tables(), own_engine=own)
+        return SQLAlchemyStore(engine, prefix, self._create_tables(), own, place)
 
     def establish_connection(self) -> VirtualConnection:
         rest = {name: value for name, value in self.address.options.items() if name not in _OWN}
@@ -98,3 +102,10 @@ class Transport(VirtualTransport):
         if given is not None and not isinstance(given, bool):
             raise InvalidURL(f"transport option create_tables={given!r} must be True or False")
         return given
+
+
+def _place(url: URL) -> Hashable | None:
+    """What makes two URLs the same database with the same rights; None where that is not all in the URL."""
+    if url.get_backend_name() == "sqlite":
+        return url, os.path.abspath(str(url.database))
+    return url if url.host else None

@@ -1,16 +1,18 @@
-"""Threads that publish at once through one connection publish in common batches; each hears of its own messages."""
+"""Threads that publish at once to one place publish in common batches; each hears of its own messages."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
 from kombu import Connection, Producer, Queue
 from kombu.exceptions import MessageReturned, OperationalError
 from kombu.transport.memory import MemoryStore
+from kombu.transport.virtual import together
 from kombu.transport.virtual.store import Envelope
 from tests.memory import PATIENCE, counts, transport_over
 
@@ -42,6 +44,12 @@ class Held(MemoryStore):
             assert self.go_on_again.wait(PATIENCE)
         self.sizes.append(len(items))
         super().put(items, version)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody goes his own way because this machine is slow."""
+    monkeypatch.setattr(together, "_PATIENCE", PATIENCE)
 
 
 @pytest.fixture
@@ -89,6 +97,49 @@ def test_those_who_line_up_behind_one_are_stored_in_one_batch(
         each.result(PATIENCE)
     assert held.sizes == [1, THREADS]
     assert counts(name).ready == THREADS + 1
+
+
+class Placed(Held):
+    """One of many that lead to the same place."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.place = name
+
+
+def test_connections_to_one_place_are_in_one_line(pool: ThreadPoolExecutor, name: str) -> None:
+    stores = [Placed(name), Placed(name)]
+    with Connection(f"memory://{name}") as connection:
+        Queue("orders")(connection).declare()
+    with ExitStack() as stack:
+        one, other = (
+            stack.enter_context(Connection(transport=transport_over(lambda store=store: store))).Producer(  # type: ignore[misc]
+                routing_key="orders"
+            )
+            for store in stores
+        )
+        leader, followers = line_up(stores[0], one, pool, lambda number: (one, other)[number % 2].publish(number))
+        assert in_line(one) is in_line(other)
+        stores[1].entered.set()
+        stores[0].go_on.set()
+        for each in (leader, *followers):
+            each.result(PATIENCE)
+    assert sorted(stores[0].sizes + stores[1].sizes) == [1, THREADS]
+    assert counts(name).ready == THREADS + 1
+
+
+def test_who_has_waited_long_publishes_beside_the_others(
+    held: Held, producer: Producer, pool: ThreadPoolExecutor, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "_PATIENCE", 0.01)
+    leader = pool.submit(producer.publish, "leader")
+    assert held.entered.wait(PATIENCE)
+    producer.publish("beside")
+    producer.publish("beside, in time", timeout=PATIENCE)
+    assert counts(name).ready == 2
+    held.go_on.set()
+    leader.result(PATIENCE)
+    assert counts(name).ready == 3
 
 
 def test_only_who_published_it_hears_of_a_refusal(

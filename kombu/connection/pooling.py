@@ -35,6 +35,7 @@ class ConnectionPool(Resource["Connection"]):
         close_after_fork: bool | None = None,
     ) -> None:
         self.connection = connection
+        self._only_looks = type(self).release_resource is ConnectionPool.release_resource
         super().__init__(limit, preload, close_after_fork)
 
     def new(self) -> Connection:
@@ -47,6 +48,9 @@ class ConnectionPool(Resource["Connection"]):
         super().setup()
         for connection in list(self._idle):
             connection.connect()
+
+    def is_ready(self, resource: Connection) -> bool:
+        return self._only_looks and not resource._line.doubtful
 
     def release_resource(self, resource: Connection) -> None:
         if resource._line.doubtful:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -43,6 +43,10 @@ class Database(ABC):
     answer_timeout: float = ANSWER_TIMEOUT
     """Seconds that the server may take for an operation before its connection counts as lost: see
     :mod:`kombu.sql.patience`."""
+
+    place: Hashable | None = None
+    """The same for all that lead to the same tables with the same rights: see
+    :class:`kombu.transport.virtual.store.Shared`."""
 
     @property
     def driver(self) -> Any:

@@ -11,7 +11,7 @@ import logging
 import selectors
 import socket
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from contextlib import suppress
 from threading import Lock
 from typing import Any
@@ -19,6 +19,7 @@ from weakref import WeakSet
 
 from kombu.exceptions import KombuError
 from kombu.sql.waiting import POLL, Waiter
+from kombu.transport.virtual.places import Places
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +38,13 @@ _MANY = 1000
 
 
 class Announcer:
-    """Announces that queues have something, rarely enough. ``send(queues)`` notifies; when it fails that is logged."""
+    """Announces that queues have something, rarely enough. ``send(queues)`` notifies; when it fails that is logged.
+    ``place``: see :class:`kombu.transport.virtual.store.Shared`."""
 
-    def __init__(self, name: str, send: Callable[[list[str]], object]) -> None:
+    def __init__(self, name: str, send: Callable[[list[str]], object], place: Hashable | None) -> None:
         self._name = name
         self._send = send
-        self._lock = Lock()
-        self._announced: dict[str, float] = {}
+        self._told = _TOLD.at(place)
 
     def announce(self, queues: Collection[str]) -> None:
         """Unless that was just done."""
@@ -55,6 +56,17 @@ class Announcer:
 
     def wanted(self, queues: Collection[str]) -> list[str]:
         """Those that were not announced a moment ago, and now count as announced."""
+        return self._told.wanted(queues)
+
+
+class _Told:
+    """What a process has announced at a place, and when."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._announced: dict[str, float] = {}
+
+    def wanted(self, queues: Collection[str]) -> list[str]:
         now = time.monotonic()
         with self._lock:
             if len(self._announced) > _MANY:
@@ -62,6 +74,9 @@ class Announcer:
             wanted = [queue for queue in queues if now - self._announced.get(queue, 0.0) > EVERY]
             self._announced.update(dict.fromkeys(wanted, now))
         return wanted
+
+
+_TOLD = Places(_Told)
 
 
 class Listener(Waiter):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -74,6 +74,10 @@ class SQLStore(SQLLimits):
     @property
     def in_transaction(self) -> bool:
         return self.database.in_callers_transaction
+
+    @property
+    def place(self) -> Hashable | None:
+        return self.database.place
 
     def put(self, items: Sequence[tuple[str, Envelope]], version: int | None = None) -> None:
         """Raises :class:`PublishUncertain` too: see there."""

@@ -44,13 +44,14 @@ class DjangoDatabase(Database):
     def __init__(self, alias: str, connect_timeout: float = 5.0) -> None:
         self.name = f"database {alias!r}"
         self.alias = alias
+        self.place = ("django", alias)
         self.connect_timeout = connect_timeout
         self._dialect: Dialect | None = None
         self._opened: BaseDatabaseWrapper | None = None
         self._here = _Here()
         self._direct: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
         self._told = False
-        self._announcer = Announcer(self.name, self._notify)
+        self._announcer = Announcer(self.name, self._notify, self.place)
 
     @property
     def dialect(self) -> Dialect:

@@ -17,8 +17,8 @@ from kombu.transport.base import Publication
 from kombu.transport.virtual.declaring import MAX_NAME, check_delay
 from kombu.transport.virtual.head import encode_head
 from kombu.transport.virtual.routing import Router, Target
-from kombu.transport.virtual.store import Bindable, Capabilities, Envelope, QueueFull, Store, TopologyMoved
-from kombu.transport.virtual.together import Together
+from kombu.transport.virtual.store import Bindable, Capabilities, Envelope, QueueFull, Shared, Store, TopologyMoved
+from kombu.transport.virtual.together import LINES
 from kombu.transport.virtual.topology import Topology, TopologyStore
 
 _new = tuple.__new__
@@ -49,7 +49,7 @@ class Publisher:
         self._router = router
         self._reroute = reroute
         self._trim = trim
-        self._together = Together(self._publish)
+        self._together = LINES.at(store.place if isinstance(store, Shared) else None)
 
     def publish(self, publications: Sequence[Publication], timeout: float | None = None) -> None:
         """Stored in every queue they are routed to when this returns, or it raises.
@@ -63,7 +63,7 @@ class Publisher:
         if self._bindable is not None and self._bindable.in_transaction:
             self._publish(publications)
         else:
-            self._together.publish(publications, timeout)
+            self._together.publish(self._publish, publications, timeout)
 
     def publish_within(self, publications: Sequence[Publication], connection: object) -> None:
         """The same as part of the caller's open transaction: stored when that commits.

@@ -19,7 +19,7 @@ calls ``extend`` and ``settle``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -325,6 +325,15 @@ class Bindable(Protocol):
     @property
     def in_transaction(self) -> bool:
         """Whether what this thread puts now is part of a transaction of its own: not to be put with that of others."""
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """A store that may put what another connection of this process publishes, together with its own."""
+
+    @property
+    def place(self) -> Hashable | None:
+        """The same for all that lead to the same place with the same rights; None for one that is like no other."""
 
 
 @runtime_checkable

@@ -2,6 +2,8 @@
 
 Each returns only when its own messages are stored, and hears only of its own refusal. Who has been published for goes
 on at once: the turn is handed to one who still waits, and nobody else is woken for it.
+
+The threads may have connections of their own, if those lead to the same place: :data:`LINES`.
 """
 
 from __future__ import annotations
@@ -9,10 +11,15 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 
 from kombu.exceptions import KombuError, OperationalError, PublishUncertain
 from kombu.transport.base import Publication
 from kombu.transport.virtual.deadline import Deadline
+from kombu.transport.virtual.places import Places
+
+_PATIENCE = 1.0
+"""Seconds after which one publishes beside the others, whose turn may last as long as a lock or a server that hangs."""
 
 _Publish = Callable[[Sequence[Publication]], None]
 
@@ -21,9 +28,10 @@ class _Waiting:
     """What a thread wants to publish within ``timeout`` seconds while another one is at it. ``gate`` opens when that is
     done, or when it is this thread's turn (``leads``)."""
 
-    __slots__ = ("error", "gate", "leads", "publications", "timeout")
+    __slots__ = ("error", "gate", "leads", "publications", "publish", "timeout")
 
-    def __init__(self, publications: Sequence[Publication], timeout: float | None) -> None:
+    def __init__(self, publish: _Publish, publications: Sequence[Publication], timeout: float | None) -> None:
+        self.publish = publish
         self.publications = publications
         self.timeout = timeout
         self.gate = threading.Lock()
@@ -33,44 +41,46 @@ class _Waiting:
 
 
 class Together:
-    """``publish`` stores a batch as a whole or raises."""
+    """A line of threads, and whose turn it is."""
 
-    def __init__(self, publish: _Publish) -> None:
-        self._publish = publish
+    def __init__(self) -> None:
         self._turn = threading.Lock()
         self._line = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
 
-    def publish(self, publications: Sequence[Publication], timeout: float | None = None) -> None:
-        """Raises what publishing these raises, and ``TimeoutError`` when the others' turn lasts longer than
-        ``timeout`` seconds: nothing is stored then, or nobody knows, which it says."""
+    def publish(self, publish: _Publish, publications: Sequence[Publication], timeout: float | None = None) -> None:
+        """``publish`` stores a batch as a whole or raises; another thread's may store these, too.
+
+        Raises what publishing these raises, and ``TimeoutError`` when the others' turn lasts longer than ``timeout``
+        seconds: nothing is stored then, or nobody knows, which it says.
+        """
         if self._turn.acquire(blocking=False):
             try:
                 if timeout is None:  # as usual, and without the three steps that a with block takes
-                    self._publish(publications)
+                    publish(publications)
                 else:
                     with Deadline(timeout):
-                        self._publish(publications)
+                        publish(publications)
             finally:
                 self._turn.release()
                 if self._waiting and self._turn.acquire(blocking=False):
                     self._hand_over()
         else:
-            self._publish_with_others(publications, timeout)
+            self._publish_with_others(_Waiting(publish, publications, timeout))
 
-    def _publish_with_others(self, publications: Sequence[Publication], timeout: float | None) -> None:
-        mine = _Waiting(publications, timeout)
+    def _publish_with_others(self, mine: _Waiting) -> None:
         self._waiting.append(mine)
+        limit = inf if mine.timeout is None else mine.timeout
         if self._turn.acquire(blocking=False):
-            self._lead()  # who had the turn may not have seen that somebody waits
-        elif not mine.gate.acquire(timeout=-1 if timeout is None else timeout):
-            self._give_up(mine)
+            self._lead(mine)  # who had the turn may not have seen that somebody waits
+        elif not mine.gate.acquire(timeout=min(limit, _PATIENCE)):
+            self._wait_no_more(mine, limit - _PATIENCE)
         elif mine.leads:
-            self._lead()
+            self._lead(mine)
         if mine.error is not None:
             raise mine.error
 
-    def _lead(self) -> None:
+    def _lead(self, mine: _Waiting) -> None:
         """Publish for all who are in line, oneself among them: as long as the one of them who has most time has."""
         with self._line:
             group = list(self._waiting)
@@ -78,7 +88,7 @@ class Together:
         try:
             if group:
                 with Deadline(_longest([each.timeout for each in group])):
-                    self._publish_all(group)
+                    self._publish_all(mine.publish, group)
         finally:
             for each in group:
                 each.gate.release()
@@ -96,23 +106,28 @@ class Together:
             if not self._waiting or not self._turn.acquire(blocking=False):
                 return
 
-    def _give_up(self, mine: _Waiting) -> None:
-        """Leave the line."""
+    def _wait_no_more(self, mine: _Waiting, left: float) -> None:
+        """Leave the line, and publish oneself in the seconds that are ``left``; or wait on for who does it already."""
         with self._line:
             taken = mine not in self._waiting
             if not taken:
                 self._waiting.remove(mine)
         if taken:
-            if mine.gate.acquire(blocking=False):
-                return
-            raise TimeoutError(f"no answer within {mine.timeout} seconds: the messages may have been stored, or not")
+            if not mine.gate.acquire(timeout=-1 if left == inf else max(left, 0)):
+                raise TimeoutError(
+                    f"no answer within {mine.timeout} seconds: the messages may have been stored, or not"
+                )
+            return
         if mine.leads:
             self._hand_over()
-        raise TimeoutError(f"not published within {mine.timeout} seconds: other threads were publishing")
+        if left <= 0:
+            raise TimeoutError(f"not published within {mine.timeout} seconds: other threads were publishing")
+        with Deadline(None if left == inf else left):
+            mine.publish(mine.publications)
 
-    def _publish_all(self, group: Sequence[_Waiting]) -> None:
+    def _publish_all(self, publish: _Publish, group: Sequence[_Waiting]) -> None:
         try:
-            self._publish([publication for each in group for publication in each.publications])
+            publish([publication for each in group for publication in each.publications])
         except (OperationalError, PublishUncertain) as error:
             for each in group:
                 each.error = _copy(error)
@@ -127,10 +142,14 @@ class Together:
     def _refusal(self, each: _Waiting) -> Exception | None:
         """Nothing was stored, because of one of them: publish each one's own alone, and say what is wrong with that."""
         try:
-            self._publish(each.publications)
+            each.publish(each.publications)
         except KombuError as error:
             return error
         return None
+
+
+LINES = Places(Together)
+"""That of all connections to a place."""
 
 
 def _longest(timeouts: Sequence[float | None]) -> float | None:
