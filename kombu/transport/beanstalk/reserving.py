@@ -28,7 +28,7 @@ _FIRST = 8
 """How many it asks for where the last claim found fewer than it asked for."""
 
 _MANY = 16
-"""Commands, from which on it is worth two looks at the server to have to ask about fewer jobs."""
+"""Commands for each queue, from which on it is worth two looks at the server to have to ask about fewer jobs."""
 
 _STATS = b"stats\r\n"
 
@@ -51,7 +51,7 @@ class Reservations:
     def claim(self, wants: Mapping[str, int], lease: float) -> list[Delivery]:
         commands, queues = self._commands(wants)
         now = time.monotonic()
-        if len(commands) > _MANY:
+        if len(commands) > _MANY * len(wants):
             reserved, jobs = self._many(commands, queues)
         else:
             replies, stats = self._line.chain(commands, ask_about)
