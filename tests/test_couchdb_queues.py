@@ -22,7 +22,7 @@ ENVELOPE = Envelope('{"text": "ours"}', b"body")
 CONSUMER = User(QUEUE, "a")
 TEN_MINUTES = 600.0
 
-pytestmark = pytest.mark.server("couchdb")
+pytestmark = [pytest.mark.server("couchdb"), pytest.mark.once]
 
 
 @pytest.fixture

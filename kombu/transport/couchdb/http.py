@@ -18,6 +18,7 @@ CONFLICT, EXISTS, MISSING = 409, 412, 404
 _REFUSED = (401, 403)
 _TOO_LARGE = 413
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_WORDS = ("update",)
 _IDLE = 4.0
 """Seconds that a connection is kept: some servers close it after five."""
 
@@ -83,8 +84,9 @@ class Database:
         raise self._refused(response)
 
     def rows(self, params: Mapping[str, object], path: str = "/_all_docs") -> list[dict[str, Any]]:
-        """Of an index; parameters are JSON values."""
-        _, answer = self.ask("GET", path, params={name: json.dumps(value) for name, value in params.items()})
+        """Of an index; parameters are JSON values, but for those that are a word."""
+        encoded = {name: str(value) if name in _WORDS else json.dumps(value) for name, value in params.items()}
+        _, answer = self.ask("GET", path, params=encoded)
         return list(answer["rows"])
 
     def find(self, ids: list[str], docs: bool = True) -> dict[str, dict[str, Any]]:
