@@ -174,6 +174,16 @@ def test_a_queue_that_refuses_is_full_as_long_as_it_is_and_not_longer(store: Cou
     store.put([(QUEUE, ENVELOPE)])
 
 
+def test_publishing_to_a_queue_that_refuses_takes_seven_requests_and_to_others_two(store: CouchDBStore) -> None:
+    declare(store, x_max_length=100, x_overflow="reject-publish")
+    store.declare(QueueSpec(name="others"))
+    store.put([(QUEUE, ENVELOPE)])  # which makes the view
+    for queue, requests in ((QUEUE, 7), ("others", 2)):
+        before = couchdb.requests(store)
+        store.put([(queue, ENVELOPE)] * 50)
+        assert couchdb.requests(store) - before == requests
+
+
 @pytest.mark.parametrize(
     ("reserved", "left"),
     [([], rooms.Room()), ([(1, 10, 5)], rooms.Room()), ([(1, 10, 50), (2, 7, 60), (4, 4, 5)], rooms.Room(3, 17))],
