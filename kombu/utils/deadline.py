@@ -6,9 +6,12 @@ thread has the usual limit.
 
 from __future__ import annotations
 
+import threading
 import time
 from contextvars import ContextVar, Token
 from math import inf
+
+from kombu.exceptions import OperationalError
 
 LEAST = 0.1
 """Seconds for an answer, however close the caller's deadline is."""
@@ -39,3 +42,23 @@ def seconds_to_wait(most: float) -> float:
     """For the next answer: ``most``, or less where the caller's deadline comes sooner."""
     until = _until.get()
     return most if until == inf else max(min(most, until - time.monotonic()), LEAST)
+
+
+class Turns:
+    """A lock for threads that ask one after the other, which the same thread may take again.
+
+    Raises :class:`~kombu.exceptions.OperationalError` where the caller's deadline comes before its turn.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        seconds = seconds_to_wait(inf)
+        if not self._lock.acquire(timeout=-1 if seconds == inf else seconds):
+            raise OperationalError("another thread waited for the server all the time: nothing was asked")
+
+    def __exit__(self, *exc: object) -> None:
+        self._lock.release()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +28,7 @@ from kombu.transport.beanstalk.reserving import Reservations, ask_about, jobs_of
 from kombu.transport.beanstalk.toucher import Toucher
 from kombu.transport.beanstalk.vouching import Reserved
 from kombu.transport.beanstalk.wire import Line, Reply, refused
+from kombu.transport.virtual.deadline import Turns
 from kombu.transport.virtual.document import DocumentTopology, read_topology
 from kombu.transport.virtual.store import (
     Capabilities,
@@ -91,7 +91,7 @@ class BeanstalkStore(DocumentTopology[Revision]):
         self._prefix = prefix_of(virtual_host)
         self._ttr = max(seconds(lease), 1)
         self._bury = bury
-        self._lock = threading.RLock()
+        self._lock = Turns()
         self._capabilities = CAPABILITIES
         self._swept = 0
         self._known: tuple[Revision, Topology] | None = None

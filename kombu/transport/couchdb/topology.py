@@ -12,6 +12,7 @@ from kombu.transport.couchdb import documents, people
 from kombu.transport.couchdb.documents import END, TOPOLOGY, Document
 from kombu.transport.couchdb.handle import Handle
 from kombu.transport.couchdb.http import Database
+from kombu.transport.virtual.deadline import Turns
 from kombu.transport.virtual.document import DocumentTopology, read_topology
 from kombu.transport.virtual.topology import Topology
 
@@ -41,7 +42,7 @@ class CouchDBTopology(DocumentTopology[Known]):
 
     def __init__(self, connect: Callable[[], Database], purge: bool | None = None) -> None:
         self.handle = Handle(connect, purge)
-        self.lock = threading.RLock()
+        self.lock = Turns()
         self._known: Known | None = None
         self._read = threading.local()
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from kombu.utils.deadline import LEAST, Deadline, seconds_to_wait
+from kombu.utils.deadline import LEAST, Deadline, Turns, seconds_to_wait
 
-__all__ = ["LEAST", "Deadline", "seconds_to_wait"]
+__all__ = ["LEAST", "Deadline", "Turns", "seconds_to_wait"]
