@@ -135,30 +135,41 @@ def test_room_that_a_crashed_publisher_has_reserved_is_not_given_to_others_until
     store: CouchDBStore, other: CouchDBStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "_PATIENCE", RetryPolicy(max_retries=1, interval_start=0.0))
-    number = declare(store, x_max_length=2, x_overflow="reject-publish")
+    declare(store, x_max_length=2, x_overflow="reject-publish")
     with pytest.raises(BrokenPipeError), store.room_for([(QUEUE, ENVELOPE)], store.known()) as waited:
         assert waited
-        monkeypatch.setattr(store, "_give_back", lambda doc, who: None)
+        monkeypatch.setattr(store, "_give_back", lambda doc: None)
         raise BrokenPipeError
     other.put([(QUEUE, ENVELOPE)])
     with pytest.raises(QueueFull):
         other.put([(QUEUE, ENVELOPE)])
-    [doc] = store.handle.database.find([documents.room(number)]).values()
-    lapsed = [{**each, "until": store.handle.now() - 1} for each in doc["reserved"]]
-    assert store.handle.write([{**doc, "reserved": lapsed}]) != [None]
+    [left] = [doc for doc in store.handle.range("p:", "p:~") if doc["length"]]
+    assert store.handle.write([{**left, "until": store.handle.now() - 1}]) != [None]
     other.put([(QUEUE, ENVELOPE)])
     assert other.counts([QUEUE])[QUEUE].ready == 2
 
 
 def test_nothing_stays_reserved_whatever_becomes_of_a_batch(store: CouchDBStore, other: CouchDBStore) -> None:
-    number = declare(store, x_max_length=3, x_overflow="reject-publish")
+    declare(store, x_max_length=3, x_overflow="reject-publish")
     store.put([(QUEUE, ENVELOPE)] * 2)
     with pytest.raises(QueueFull):
         store.put([(QUEUE, ENVELOPE)] * 2)
     with pytest.raises(TopologyMoved), store.room_for([(QUEUE, ENVELOPE)], store.known()):
         raise TopologyMoved
-    [doc] = other.handle.database.find([documents.room(number)]).values()
-    assert doc["reserved"] == []
+    [doc] = other.handle.range("p:", "p:~")
+    assert (doc["length"], doc["size"]) == (0, 0)
+
+
+def test_a_document_to_reserve_room_with_is_used_again_and_swept_up_when_it_is_not(store: CouchDBStore) -> None:
+    declare(store, x_max_length=3, x_overflow="reject-publish")
+    for _ in range(2):
+        store.put([(QUEUE, ENVELOPE)])
+    assert len(list(store.handle.range("p:", "p:~"))) == 1
+    assert remove_rests(store, TEN_MINUTES) == set()
+    assert len(list(store.handle.range("p:", "p:~"))) == 1
+    assert remove_rests(store, 0.0) == set()
+    assert list(store.handle.range("p:", "p:~")) == []
+    store.put([(QUEUE, ENVELOPE)])
 
 
 def test_a_queue_that_refuses_is_full_as_long_as_it_is_and_not_longer(store: CouchDBStore) -> None:
@@ -189,8 +200,8 @@ def test_publishing_to_a_queue_that_refuses_takes_seven_requests_and_to_others_t
     [([], rooms.Room()), ([(1, 10, 5)], rooms.Room()), ([(1, 10, 50), (2, 7, 60), (4, 4, 5)], rooms.Room(3, 17))],
 )
 def test_what_lapsed_is_not_reserved(reserved: list[tuple[int, int, int]], left: rooms.Room) -> None:
-    each = [{"who": "a", "length": length, "size": size, "until": until} for length, size, until in reserved]
-    assert rooms.total(rooms.reserved({"reserved": each}, now=10)) == left
+    docs: list[dict[str, Any]] = [{"length": length, "size": size, "until": until} for length, size, until in reserved]
+    assert rooms.total(docs, now=10) == left
 
 
 def test_a_limited_queue_that_is_not_full_costs_one_request_more(store: CouchDBStore) -> None:

@@ -48,8 +48,8 @@ def gate(number: str) -> str:
 
 
 def room(number: str) -> str:
-    """The id of the document in which publishers reserve room in a queue that refuses when it is full."""
-    return f"p:{number}"
+    """What the ids of documents begin with in which publishers reserve room in a queue that refuses when it is full."""
+    return f"p:{number}:"
 
 
 def is_message(id: str) -> bool:

@@ -1,16 +1,18 @@
 """Room in queues of limited length: what is too much, and what publishers have reserved. Sizes are bytes.
 
-A queue that refuses when it is full has a document in which those who publish reserve room before they store::
+Who publishes to a queue that refuses when it is full reserves room before storing, in a document of its own::
 
-    _id       p:<number>
-    name      the queue's, for people
-    reserved  {who, length, size, until} for each
+    _id           p:<number>:<random>
+    name          the queue's, for people
+    length, size  of the messages that are being stored
+    until         when that has lapsed
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from kombu.transport.couchdb import documents
 from kombu.transport.couchdb.documents import SECOND, Document
@@ -68,20 +70,21 @@ def wanted(items: Iterable[tuple[str, Envelope]], queues: Mapping[str, QueueSpec
     return rooms
 
 
-def nothing_reserved(number: str, queue: str) -> Document:
-    return {"_id": documents.room(number), "name": queue, "reserved": []}
+def new(number: str, queue: str) -> Document:
+    """Of nobody else."""
+    return {"_id": documents.room(number) + secrets.token_hex(8), "name": queue}
 
 
-def reserved(doc: Mapping[str, Any], now: int) -> list[dict[str, Any]]:
-    """What has not been given back, and not lapsed."""
-    return [each for each in doc["reserved"] if each["until"] > now]
-
-
-def total(reserved: Sequence[Mapping[str, Any]]) -> Room:
-    return sum((Room(each["length"], each["size"]) for each in reserved), Room())
-
-
-def reservation(who: str, room: Room, timeout: float, now: int) -> dict[str, Any]:
+def taken(doc: Document, room: Room, timeout: float, now: int) -> Document:
     """Kept so long that somebody for whom the server takes ``timeout`` seconds has stored the messages, or has gone."""
     until = now + int(max(_LEAST, _ANSWERS * timeout) * SECOND)
-    return {"who": who, "length": room.length, "size": room.size, "until": until}
+    return {**doc, "length": room.length, "size": room.size, "until": until}
+
+
+def given_back(doc: Document, now: int) -> Document:
+    return {**doc, "length": 0, "size": 0, "until": now}
+
+
+def total(docs: Iterable[Document], now: int) -> Room:
+    """What is reserved in these, and has not lapsed."""
+    return sum((Room(doc["length"], doc["size"]) for doc in docs if doc["until"] > now), Room())

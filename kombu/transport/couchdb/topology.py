@@ -114,8 +114,9 @@ class CouchDBTopology(DocumentTopology[Known]):
     def remove_rest(self, number: str) -> int:
         """Remove all of a queue that is gone; answers how many messages those were."""
         removed = self.remove(number, lambda doc: True)
-        own = [documents.gate(number), people.id_of(number), documents.room(number)]
+        room = documents.room(number)
         for _ in range(_ATTEMPTS):
+            own = [*self.handle.ids(room, room + END), documents.gate(number), people.id_of(number)]
             found = self.handle.database.find(own, docs=False)
             gone = self.handle.delete([documents.deleted(id, each["_rev"]) for id, each in found.items()])
             if len(gone) == len(found):
