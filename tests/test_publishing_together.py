@@ -25,6 +25,7 @@ class Held(MemoryStore):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.sizes: list[int] = []
+        self.threads: list[int] = []
         self.entered = threading.Event()
         self.go_on = threading.Event()
         self.failing: Exception | None = None
@@ -43,6 +44,7 @@ class Held(MemoryStore):
             self.entered_again.set()
             assert self.go_on_again.wait(PATIENCE)
         self.sizes.append(len(items))
+        self.threads.append(threading.get_ident())
         super().put(items, version)
 
 
@@ -126,6 +128,26 @@ def test_connections_to_one_place_are_in_one_line(pool: ThreadPoolExecutor, name
             each.result(PATIENCE)
     assert sorted(stores[0].sizes + stores[1].sizes) == [1, THREADS]
     assert counts(name).ready == THREADS + 1
+
+
+@pytest.mark.parametrize("timeout", [None, PATIENCE])
+def test_who_publishes_for_others_does_so_for_those_who_came_meanwhile_if_it_has_time(
+    held: Held, producer: Producer, pool: ThreadPoolExecutor, timeout: float | None
+) -> None:
+    held.go_on_again.clear()
+    first, (second,) = line_up(
+        held, producer, pool, lambda number: producer.publish(number, timeout=timeout), threads=1
+    )
+    held.go_on.set()
+    assert held.entered_again.wait(PATIENCE)
+    late = [pool.submit(producer.publish, number) for number in range(2)]
+    while len(in_line(producer)) < len(late):
+        assert not any(each.done() for each in late)
+    held.go_on_again.set()
+    for each in (first, second, *late):
+        each.result(PATIENCE)
+    assert held.sizes == [1, 1, 2]
+    assert (held.threads[1] == held.threads[2]) is (timeout is None)
 
 
 def test_who_has_waited_long_publishes_beside_the_others(

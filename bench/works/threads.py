@@ -16,8 +16,9 @@ FIRST = 800
 def work(system: System, seconds: float, threads: int, pooled: bool) -> Taken:
     system.open()
     publish = _pooled(system) if pooled else lambda body: system.publish([body])
-    first = _published(publish, FIRST, threads)
-    found = _published(publish, lasting(seconds, first, FIRST), threads)
+    with ThreadPoolExecutor(threads) as crew:  # the same all the time: Django's have connections of their own
+        first = _published(crew, publish, FIRST, threads)
+        found = _published(crew, publish, lasting(seconds, first, FIRST), threads)
     system.close()
     return found
 
@@ -36,12 +37,11 @@ def _pooled(system: Any) -> Callable[[Body], object]:
     return publish
 
 
-def _published(publish: Callable[[Body], object], count: int, threads: int) -> Taken:
+def _published(crew: ThreadPoolExecutor, publish: Callable[[Body], object], count: int, threads: int) -> Taken:
     bodies = [message(number) for number in range(count)]
 
     def some(first: int) -> None:
         for body in bodies[first::threads]:
             publish(body)
 
-    with ThreadPoolExecutor(threads) as crew:
-        return taken(count, lambda: list(crew.map(some, range(threads))))
+    return taken(count, lambda: list(crew.map(some, range(threads))))

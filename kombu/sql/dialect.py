@@ -28,7 +28,7 @@ class Dialect:
 
     ``updates_return`` and ``deletes_return``: whether it has ``UPDATE … RETURNING`` and ``DELETE … RETURNING``.
     ``one_writer``: who writes locks the whole database, so that a look before is cheaper than a try.
-    ``values``: rows are written as one ``VALUES`` list; otherwise as a union of SELECTs. ``id_arrays``: many ids are
+    ``values``: rows are written as one ``VALUES`` list; otherwise as a union of SELECTs. ``arrays``: many ids are
     one parameter, so that the statement is prepared once for any number.
     """
 
@@ -50,7 +50,7 @@ class Dialect:
     deletes_return: bool = True
     one_writer: bool = False
     values: bool = True
-    id_arrays: bool = False
+    arrays: bool = False
     prefix: str = PREFIX
 
     def table(self, name: str) -> str:
@@ -59,11 +59,11 @@ class Dialect:
 
     def among(self, number: int) -> str:
         """The condition that a row is one of so many, whose ids :meth:`ids` makes parameters."""
-        return "id = ANY(%s::bigint[])" if self.id_arrays else f"id IN ({', '.join(['%s'] * number)})"
+        return "id = ANY(%s::bigint[])" if self.arrays else f"id IN ({', '.join(['%s'] * number)})"
 
     def ids(self, ids: Iterable[MessageId]) -> list[Any]:
         """The parameters of :meth:`among`."""
-        return [list(ids)] if self.id_arrays else list(ids)
+        return [list(ids)] if self.arrays else list(ids)
 
     def quoted(self, name: str) -> str:
         """A column whose name is a word of SQL."""
@@ -118,7 +118,7 @@ POSTGRESQL = Dialect(
     integer="%s::bigint",
     binary="%s::bytea",
     text="%s::text",
-    id_arrays=True,
+    arrays=True,
 )
 MARIADB = Dialect(
     name="MariaDB",

@@ -7,8 +7,10 @@ Putting with one ``INSERT … SELECT`` stores a batch and checks the topology's 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 from kombu.sql.dialect import Dialect
 
@@ -27,14 +29,13 @@ def version(d: Dialect) -> str:
 def put_alike(d: Dialect, rows: int, delayed: bool, expiring: bool) -> str:
     """:func:`put` into one queue, for rows that differ in head and body only, at less than half its cost: a queue whose
     id is known for this version of the topology need not be looked for. Parameters: priority; the delay twice if
-    ``delayed``; the time to live if ``expiring``; the queue's id; for each row head and body; the id of the default
+    ``delayed``; the time to live if ``expiring``; the queue's id; :func:`contents` of the rows; the id of the default
     exchange, and the version."""
     due = f"{d.now} + {d.integer}" if delayed else d.now
     end = f"{d.now} + {d.integer}" if expiring else "NULL"
+    content, items, order = "item.head, item.body", f", {_contents(d, rows)}", " ORDER BY item.place"
     if rows == 1:
         content, items, order = f"{d.text}, {d.binary}", "", ""
-    else:
-        content, items, order = "item.head, item.body", f", ({_contents(d, rows)}) AS item", " ORDER BY item.place"
     return (
         f"INSERT INTO {d.table('message')} (priority, available_at, due_at, stored_at, expires_at, delivery_count,"
         f" queue_id, head, body) SELECT {d.integer}, {due}, {due}, {d.now}, {end}, 0, {d.integer}, {content}"
@@ -245,10 +246,20 @@ def _items(d: Dialect, rows: int) -> str:
     return " UNION ALL ".join([f"SELECT {', '.join(casts.values())}"] * rows)
 
 
+def contents(d: Dialect, rows: Sequence[tuple[str, bytes]]) -> list[Any]:
+    """Of heads and bodies the parameters for :func:`put_alike`."""
+    if d.arrays and len(rows) > 1:
+        return [[head for head, _ in rows], [body for _, body in rows]]
+    return [part for row in rows for part in row]
+
+
 def _contents(d: Dialect, rows: int) -> str:
-    """The place of each row, its head and its body; the first row names and types the columns."""
+    """The place of each row, its head and its body. In a union the first row names and types the columns."""
+    if d.arrays:
+        return "unnest(%s::text[], %s::bytea[]) WITH ORDINALITY AS item(head, body, place)"
     first = f"SELECT 0 AS place, {d.text} AS head, {d.binary} AS body"
-    return " UNION ALL ".join([first, *(f"SELECT {place}, %s, {d.binary}" for place in range(1, rows))])
+    others = (f"SELECT {place}, %s, {d.binary}" for place in range(1, rows))
+    return f"({' UNION ALL '.join([first, *others])}) AS item"
 
 
 def _columns(d: Dialect) -> str:

@@ -275,8 +275,7 @@ class SQLStore(SQLLimits):
             if ttl is not None:
                 parameters.append(micro(ttl))
             parameters.append(number)
-            for _, (head, body, *_) in items:
-                parameters += (head, body)
+            parameters += messages_sql.contents(d, [envelope[:2] for _, envelope in items])
             parameters += (numbers.root, version)
         else:
             queues = {queue for queue, _ in items}

@@ -8,6 +8,7 @@ empty table reads all of a full one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from struct import Struct
 from typing import Any
 
 from psycopg import Cursor, DatabaseError, OperationalError
@@ -78,18 +79,43 @@ class OfPsycopg(Statements):
             dump = _DUMPS.get(type(parameter))
             if dump is None or (type(parameter) is str and "\0" in parameter):
                 return None
+            if type(parameter) is list and (not parameter or type(parameter[0]) not in _ELEMENTS):
+                return None
             values.append(dump(parameter))
-        formats = [Format.BINARY if type(parameter) is bytes else Format.TEXT for parameter in parameters]
+        formats = [Format.BINARY if type(parameter) in _BINARY else Format.TEXT for parameter in parameters]
         return int(_done(self._pgconn.exec_prepared(name.encode(), values, formats)).command_tuples or 0)
 
 
+def _array(values: list[Any]) -> bytes:
+    """In PostgreSQL's binary format: dimensions, whether there are NULLs, type, length, first place; and each value."""
+    type_of, dump = _ELEMENTS[type(values[0])]
+    parts = [_HEAD.pack(1, 0, type_of, len(values), 1)]
+    for value in values:
+        content = dump(value)
+        parts += (_LENGTH.pack(len(content)), content)
+    return b"".join(parts)
+
+
+_HEAD = Struct("!5i")
+_LENGTH = Struct("!i")
+_BIGINT = Struct("!q")
+_ELEMENTS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
+    int: (20, _BIGINT.pack),
+    str: (25, str.encode),
+    bytes: (17, bytes),
+}
+"""The type's number and its binary format: https://www.postgresql.org/docs/current/catalog-pg-type.html."""
+
+_BINARY = (bytes, list)
 _DUMPS: dict[type, Callable[[Any], bytes | None]] = {
     int: b"%d".__mod__,
     str: str.encode,
     bytes: lambda value: value,
     bool: lambda value: b"true" if value else b"false",
+    list: _array,
     type(None): lambda value: value,
 }
+"""Arrays and bytes are binary, the others text."""
 
 
 def _numbered(statement: str) -> bytes:
