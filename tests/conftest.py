@@ -26,13 +26,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # of several that run at once, each has
 _GIVEN = "KOMBU_TESTS_DATA" in os.environ
 _LONG = ("test_sql_killing", "test_flights", "test_sql_statements", "test_filesystem_killing", "test_moving_killed")
 """Modules whose tests take long and share nothing: each may run in another process, and they come first, so that nobody
-waits for them in the end."""
+waits for them in the end. What is marked ``once`` comes next: it is slower than the rest, too."""
 
 _ONCE = (
     *_LONG,
     "test_admin_browser",
     "test_amqp_private",
+    "test_beanstalk_vouching",
+    "test_caller_deadlines",
     "test_conformance_bites",
+    "test_migrations_at_once",
     "test_mongodb_connecting",
     "test_pika_private",
     "test_redis_cluster",
@@ -65,7 +68,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem in _ONCE or item.path.stem.endswith("_resilience"):
             item.add_marker("once")
-    items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    """In the order of all tests."""
+    if item.path.stem in _LONG:
+        return _LONG.index(item.path.stem)
+    return len(_LONG) + (item.get_closest_marker("once") is None)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
