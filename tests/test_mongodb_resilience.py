@@ -22,6 +22,7 @@ class TestMongoDB(Resilience):
 
     server = "mongodb"
     doubles = True
+    silence = 2.0
 
     @property
     def options(self) -> Mapping[str, object]:
