@@ -19,7 +19,7 @@
 # Each service is a file in scripts/services/.
 set -eu
 
-all='chromium postgresql pgbouncer mariadb rabbitmq redis sqs mongodb couchdb beanstalkd'
+all='couchdb mongodb sqs chromium postgresql pgbouncer mariadb rabbitmq redis beanstalkd'
 checkout=$(cd "$(dirname "$0")/.." && pwd -P)
 PATH=$PATH:/usr/sbin:/sbin # where Debian has servers, and not every user looks
 
@@ -37,8 +37,18 @@ main() {
         return
     fi
     failed=0
-    for each in ${*:-$all}; do
-        sh "$0" "$action" "$each" || failed=1 # each in a shell of its own, so that one failure leaves the others
+    beside=
+    for each in ${*:-$all}; do # each in a shell of its own, so that one failure leaves the others
+        case $each in
+            sqs | mongodb | couchdb) # not from the system's packages, of which one is installed at a time
+                sh "$0" "$action" "$each" &
+                beside="$beside $!"
+                ;;
+            *) sh "$0" "$action" "$each" || failed=1 ;;
+        esac
+    done
+    for each in $beside; do
+        wait "$each" || failed=1
     done
     return $failed
 }
