@@ -35,6 +35,7 @@ _ONCE = (
     "test_beanstalk_vouching",
     "test_caller_deadlines",
     "test_conformance_bites",
+    "test_docs",
     "test_migrations_at_once",
     "test_mongodb_connecting",
     "test_pika_private",

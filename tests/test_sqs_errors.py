@@ -49,6 +49,7 @@ def answered(code: str, status: int = 400) -> ClientError:
         (answered("QueueDeletedRecently"), OperationalError, "60 seconds", False, False),
         (answered("RequestThrottled"), OperationalError, "RequestThrottled", False, True),
         (answered("InternalFailure", 500), OperationalError, "InternalFailure", True, True),
+        (answered("400"), ConnectionError, "did not arrive whole", False, True),
         (answered("InvalidMessageContents"), PreconditionFailed, "InvalidMessageContents", False, False),
         (NoCredentialsError(), AccessRefused, "AWS_ACCESS_KEY_ID", False, False),
         (EndpointConnectionError(endpoint_url="http://h"), ConnectionError, "host and port", False, False),

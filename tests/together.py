@@ -14,7 +14,7 @@ Case = TypeVar("Case", bound=type[Any])
 def together(threads: int) -> Callable[[Case], Case]:
     """Decorates a class with ``setup_method`` and ``teardown_method``, whose tests take no fixtures and share nothing.
 
-    Those that are selected begin when the first of them is to run; each then reports what came of it.
+    Those that are selected run when the first of them is to; each then reports what came of it.
     """
 
     def decorate(case: Case) -> Case:
@@ -34,7 +34,7 @@ def together(threads: int) -> Callable[[Case], Case]:
             pool = ThreadPoolExecutor(threads, thread_name_prefix=case.__name__)
             selected = [item.name for item in session.items if isinstance(item, pytest.Function) and item.cls is case]
             running.update((name, pool.submit(run, name)) for name in selected)
-            pool.shutdown(wait=False)  # it ends with the last of them
+            pool.shutdown()  # pytest changes the environment with each test, of which the children get a copy
 
         def reporter(name: str) -> Callable[[object, pytest.FixtureRequest], None]:
             def report(self: object, request: pytest.FixtureRequest) -> None:

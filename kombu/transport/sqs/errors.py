@@ -61,6 +61,10 @@ class ServerFault(OperationalError):
     uncertain = True
 
 
+class Garbled(ConnectionError):
+    """The request did not arrive whole, and nothing was done: the connection ended meanwhile."""
+
+
 class Cut(ConnectionError):
     """The connection ended before the answer came."""
 
@@ -107,7 +111,7 @@ def is_uncertain(error: BaseException) -> bool:
 
 def may_be_tried_again(error: KombuError) -> bool:
     """Whether the next attempt may well succeed at once: not where nobody answers."""
-    return isinstance(error, Throttled | ServerFault | Cut)
+    return isinstance(error, Throttled | ServerFault | Garbled | Cut)
 
 
 def _answered(what: str, error: ClientError) -> KombuError:
@@ -133,4 +137,6 @@ def _answered(what: str, error: ClientError) -> KombuError:
         return Throttled(text)
     if status >= _SERVER_FAULT:
         return ServerFault(text)
+    if code == "400":  # botocore's, where an answer has no name of AWS's: the server could not read so far
+        return Garbled(f"{text}: the request did not arrive whole")
     return PreconditionFailed(text)
