@@ -1,7 +1,7 @@
 """Processes that share a spool are killed at random, at any system call: what was published is handled, whole batches
 or nothing of them, and by one process at a time.
 
-Five seconds, twice; KOMBU_TEST_KILL_SECONDS in the environment is another number.
+Five seconds, twice; KOMBU_TEST_SPOOL_SECONDS in the environment is another number.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kombu import Connection, Queue
 from tests.background import LONG, eventually
 from tests.ledgers import read
 
-SECONDS = float(os.environ.get("KOMBU_TEST_KILL_SECONDS", "5"))
+SECONDS = float(os.environ.get("KOMBU_TEST_SPOOL_SECONDS", "5"))
 
 
 @pytest.mark.parametrize("sync", ["no", "yes"])
