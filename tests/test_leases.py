@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from kombu import Connection, Message, Queue
+from kombu.transport.virtual.store import Outcome
 from tests.memory import PATIENCE, Connect, counts, publish, take
 from tests.watched import ALWAYS, SHORT, Watched, consume, warnings
 
@@ -114,6 +116,25 @@ def test_a_lost_lease_is_noticed_when_it_is_to_be_renewed(
     ledger.renew()
     assert not ledger.holding
     assert any("lease lost" in warning for warning in warnings(caplog))
+
+
+def test_what_is_settled_while_leases_are_renewed_is_not_called_lost(
+    connect_watched: Connect, watched: Watched, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = connect_watched(settle_delay=0)
+    publish(connection, "one")
+    message = take(connection)
+    settle = watched.settle
+
+    def settle_and_renew(outcomes: Sequence[Outcome]) -> list[bool]:
+        answers = settle(outcomes)
+        connection.connection.ledger.renew()  # type: ignore[attr-defined]
+        return answers
+
+    monkeypatch.setattr(watched, "settle", settle_and_renew)
+    message.ack()
+    assert watched.extended == [1]
+    assert warnings(caplog) == []
 
 
 def test_a_message_that_was_lost_while_it_waited_is_not_handed_out(

@@ -58,6 +58,8 @@ class Ledger:
         self.lease = lease
         self.settle_delay = settle_delay
         self.held: set[Lease] = set()
+        self._written: set[Lease] = set()
+        """Whose outcomes the store is being told: it may have forgotten them already."""
         self.ending = False
         """The connection is being closed: what is owed is tried once, and not again where the store is away."""
         self.given_up = False
@@ -123,7 +125,7 @@ class Ledger:
             held = list(self.held)
         for batch in _batches(held, self.store.capabilities.max_batch):
             for lease, extended in zip(batch, self.store.extend(batch, self.lease), strict=True):
-                if extended is None and lease in self.held:
+                if extended is None and self._is_lost(lease):
                     logger.warning("lease lost: message %s of queue %r is another consumer's", lease.id, lease.queue)
                     self.forget(lease)
 
@@ -145,15 +147,27 @@ class Ledger:
         self._keeper.stop()
         self.flush()
 
+    def _is_lost(self, lease: Lease) -> bool:
+        """What the store does not know any more: unless it was settled meanwhile."""
+        with self._state:
+            return lease in self.held and lease not in self._written
+
     def _write(self, batch: list[Outcome]) -> None:
-        answers = [self._move(batch[0])] if isinstance(batch[0], Move) else self.store.settle(batch)
+        with self._state:
+            self._written = set(map(_lease, batch))
+        try:
+            answers = [self._move(batch[0])] if isinstance(batch[0], Move) else self.store.settle(batch)
+        except BaseException:
+            self._written = set()
+            raise
         if not all(answers):
             for outcome, answer in zip(batch, answers, strict=True):
                 if not answer and outcome.lease in self.held:
                     lease = outcome.lease
                     logger.warning("lost before settling: message %s of queue %r", lease.id, lease.queue)
         with self._state:
-            self.held.difference_update(map(_lease, batch))
+            self.held.difference_update(self._written)
+            self._written = set()
 
     def _move(self, move: Move) -> bool:
         """Where the new place is gone or full the message stays, to be moved by the topology as it is then."""
