@@ -71,6 +71,11 @@ class DjangoDatabase(Database):
 
     def open(self) -> None:
         dialect(self.connection, connect=False)
+        if not self.connection.settings_dict["AUTOCOMMIT"]:
+            raise NotSupported(
+                f"{self.name} has AUTOCOMMIT=False, where nobody would commit what Kombu does in threads of its own:"
+                " take that out of the settings, or give the queues an alias without it"
+            )
         opened = self.connection.connection is None
         self._connect()
         with translated(self.alias):
@@ -139,7 +144,9 @@ class DjangoDatabase(Database):
 
     @property
     def in_callers_transaction(self) -> bool:
-        return self.connection.in_atomic_block
+        """In an ``atomic`` block, or where the application has said ``set_autocommit(False)`` and commits itself."""
+        connection = self.connection
+        return connection.in_atomic_block or (connection.connection is not None and not connection.autocommit)
 
     @property
     def provisional(self) -> bool:
