@@ -28,7 +28,7 @@ def store() -> Iterator[DjangoStore]:
 
 
 def puts(store: DjangoStore, times: int) -> int:
-    """Put so many messages; how many statements this thread's connection has prepared then."""
+    """Put so many messages; how many statements that store this thread's connection has prepared then."""
     for _ in range(times):
         store.put([(QUEUE, message("a"))])
     return prepared("postgresql")
@@ -36,7 +36,7 @@ def puts(store: DjangoStore, times: int) -> int:
 
 def prepared(alias: str) -> int:
     with connections[alias].cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_prepared_statements")
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE starts_with(statement, 'INSERT')")
         return int(cursor.fetchone()[0])
 
 

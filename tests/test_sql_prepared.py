@@ -28,7 +28,7 @@ class Sender:
         self.names = set(self._prepared())
 
     def publish(self, times: int) -> int:
-        """How many statements were prepared and are, since this began."""
+        """How many statements that store were prepared and are, since this began."""
         for number in range(times):
             self._producer.publish(number, "orders")
         return len(set(self._prepared()) - self.names)
@@ -57,7 +57,8 @@ class Sender:
     def _prepared(self) -> list[str]:
         with self.database.session():
             if self._postgresql:
-                return [row[0] for row in self.database.fetch("SELECT name FROM pg_prepared_statements")]
+                stores = "SELECT name FROM pg_prepared_statements WHERE starts_with(statement, 'INSERT')"
+                return [row[0] for row in self.database.fetch(stores)]
             return list(_ways(self.database)._often.names.values())  # type: ignore[attr-defined]
 
 
