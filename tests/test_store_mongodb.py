@@ -32,6 +32,7 @@ class TestMongoStore(
     LimitsConformance,
     PauseConformance,
 ):
+    brief = 0.3
     patience = 60.0
     """The server of the tests reads a whole collection for each claim."""
 
