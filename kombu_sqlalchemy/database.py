@@ -260,12 +260,12 @@ class EngineDatabase(AnyDatabase):
     def _leave(self, exc: BaseException | None) -> None:
         """Raises what the driver or SQLAlchemy raised as one of the library's errors."""
         link, error, doubtful = self._link, None, False
+        self._here.link = None
         if isinstance(exc, SQLAlchemyError | self._driver_error):
             error = self._explained(exc, link.connection, link.driver)
             doubtful = isinstance(error, OperationalError)
         elif isinstance(exc, OperationalError):
             doubtful = True
-        self._here.link = None
         self._put_back(link, doubtful)
         if error is not None:
             raise error from exc

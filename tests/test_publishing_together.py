@@ -190,6 +190,22 @@ def test_all_who_were_in_a_batch_that_failed_hear_of_it(
     assert counts(name).ready == 1
 
 
+def test_an_error_of_the_program_in_one_turn_does_not_end_the_turns(
+    held: Held, producer: Producer, pool: ThreadPoolExecutor, name: str
+) -> None:
+    held.failing = RuntimeError("a slip")
+    leader, followers = line_up(held, producer, pool, lambda number: producer.publish(number))
+    held.go_on.set()
+    leader.result(PATIENCE)
+    errors = sorted(type(each.exception(PATIENCE)).__name__ for each in followers)
+    assert errors == ["OperationalError"] * (THREADS - 1) + ["RuntimeError"]
+    held.failing = None
+    publisher = producer.channel.connection.publisher  # type: ignore[attr-defined]
+    assert not publisher._together._turn.locked()
+    producer.publish("next")
+    assert counts(name).ready == 2
+
+
 def test_who_waits_behind_others_longer_than_its_timeout_has_published_nothing(
     held: Held, producer: Producer, pool: ThreadPoolExecutor, name: str
 ) -> None:

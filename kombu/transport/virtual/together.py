@@ -86,19 +86,26 @@ class Together:
     def _lead(self, mine: _Waiting) -> None:
         """Publish for all who are in line, oneself among them: as long as the one of them who has most time has. And
         for those who have lined up meanwhile."""
-        for _ in range(_ROUNDS if mine.timeout is None else 1):
-            with self._line:
-                group = list(self._waiting)
-                self._waiting.clear()
-            if not group:
-                break
-            try:
+        try:
+            for _ in range(_ROUNDS if mine.timeout is None else 1):
+                if not self._publish_line(mine.publish):
+                    break
+        finally:
+            self._hand_over()
+
+    def _publish_line(self, publish: _Publish) -> bool:
+        """For all who are in line now; False if nobody is."""
+        with self._line:
+            group = list(self._waiting)
+            self._waiting.clear()
+        try:
+            if group:
                 with Deadline(_longest([each.timeout for each in group])):
-                    self._publish_all(mine.publish, group)
-            finally:
-                for each in group:
-                    each.gate.release()
-        self._hand_over()
+                    self._publish_all(publish, group)
+        finally:
+            for each in group:
+                each.gate.release()
+        return bool(group)
 
     def _hand_over(self) -> None:
         """Give the turn, which this thread has, to the first in line; or nobody has it."""
