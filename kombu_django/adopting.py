@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.migrations import AddField, CreateModel
+from django.db.migrations import AddField, AddIndex, CreateModel, RemoveIndex
 from django.db.migrations.state import ProjectState
 from django.db.models import Model
 
@@ -33,18 +33,44 @@ class AddColumn(AddField):
             super().database_forwards(app_label, schema_editor, from_state, to_state)
 
 
+class MakeIndex(AddIndex):
+    """Unless it is there."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        model: type[Model] = to_state.apps.get_model(app_label, self.model_name)
+        if self.index.name not in _indexes(schema_editor, model._meta.db_table):
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+
+class DropIndex(RemoveIndex):
+    """If it is there."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        model: type[Model] = from_state.apps.get_model(app_label, self.model_name)
+        if self.name in _indexes(schema_editor, model._meta.db_table):
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+
 def _tables(schema_editor: BaseDatabaseSchemaEditor) -> list[str]:
     return schema_editor.connection.introspection.table_names()
 
 
 def _add_missing_indexes(schema_editor: BaseDatabaseSchemaEditor, model: type[Model]) -> None:
     """Constraints come with their table. MariaDB can be left between a table and its indexes."""
-    connection = schema_editor.connection
-    with connection.cursor() as cursor:
-        there = connection.introspection.get_constraints(cursor, model._meta.db_table)
+    there = _indexes(schema_editor, model._meta.db_table)
     for index in model._meta.indexes:
         if index.name not in there:
             schema_editor.add_index(model, index)
+
+
+def _indexes(schema_editor: BaseDatabaseSchemaEditor, table: str) -> set[str]:
+    connection = schema_editor.connection
+    with connection.cursor() as cursor:
+        return set(connection.introspection.get_constraints(cursor, table))
 
 
 def _columns(schema_editor: BaseDatabaseSchemaEditor, table: str) -> list[str]:

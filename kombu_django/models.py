@@ -11,6 +11,7 @@ from typing import ClassVar
 from django.db import models
 
 from kombu_django.fields import NameField
+from kombu_django.indexes import TurnIndex
 
 NAME = 255
 
@@ -119,7 +120,7 @@ class Message(models.Model):
     class Meta:
         db_table = "kombu_message"
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["queue", "priority", "available_at", "id"], name="kombu_message_claim"),
+            TurnIndex(fields=["queue", "priority", "available_at", "id"], name="kombu_message_turn"),
             models.Index(fields=["expires_at"], name="kombu_message_expiry"),
         ]
 

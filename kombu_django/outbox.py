@@ -68,7 +68,7 @@ def claim(config: Config, limit: int, lease: float) -> list[Row]:
     claiming = [round(lease * 1e6), token]
     with database.session():
         if database.dialect.updates_return:
-            rows = database.fetch(outbox_sql.claim(database.dialect), [config.alias, limit, *claiming])
+            rows = database.fetch(outbox_sql.claim(database.dialect), [config.alias, limit, *claiming, config.alias])
         else:
             rows = _lock_and_take(database, config.alias, limit, claiming)
     return [_row(row, token) for row in sorted(rows, key=lambda row: int(row[0]))]
@@ -76,20 +76,19 @@ def claim(config: Config, limit: int, lease: float) -> list[Row]:
 
 def done(config: Config, rows: Sequence[Row]) -> int:
     """Remove what the broker has stored; answers how many rows were still this claim's."""
-    return _run(
-        config, outbox_sql.done(_database(config).dialect, len(rows)), [rows[0].token, *(row.id for row in rows)]
-    )
+    parameters = [config.alias, rows[0].token, *(row.id for row in rows)]
+    return _run(config, outbox_sql.done(_database(config).dialect, len(rows)), parameters)
 
 
 def postpone(config: Config, rows: Sequence[Row], seconds: float, error: str) -> None:
     """Keep the rows for another attempt, in ``seconds``."""
-    parameters = [round(seconds * 1e6), error, rows[0].token, *(row.id for row in rows)]
+    parameters = [round(seconds * 1e6), error, config.alias, rows[0].token, *(row.id for row in rows)]
     _run(config, outbox_sql.postpone(_database(config).dialect, len(rows)), parameters)
 
 
 def fail(config: Config, row: Row, error: str) -> None:
     """Put a row that the broker refuses aside, with the reason, so that the others can go on."""
-    _run(config, outbox_sql.fail(_database(config).dialect), [error, row.token, row.id])
+    _run(config, outbox_sql.fail(_database(config).dialect), [error, config.alias, row.token, row.id])
 
 
 def due_in(config: Config) -> float | None:
@@ -129,7 +128,8 @@ def _lock_and_take(database: DjangoDatabase, alias: str, limit: int, claiming: l
         locked = database.fetch(outbox_sql.oldest(database.dialect), [alias, limit])
         if not locked or not all(row[-1] for row in locked):
             return []
-        database.run(outbox_sql.take(database.dialect, len(locked)), [*claiming, *(row[0] for row in locked)])
+        taking = [*claiming, alias, *(row[0] for row in locked)]
+        database.run(outbox_sql.take(database.dialect, len(locked)), taking)
     return [(*row[:7], row[7] + 1) for row in locked]
 
 

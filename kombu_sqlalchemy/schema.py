@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Identity,
     Index,
     Integer,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import LONGBLOB, LONGTEXT
 from sqlalchemy.ext.compiler import compiles
 
-from kombu.sql.dialect import PREFIX
+from kombu.sql.dialect import POSTGRESQL, PREFIX
 
 NAME = 255
 _MARIADB = ("mysql", "mariadb")
@@ -88,7 +89,7 @@ def make_metadata(prefix: str = PREFIX) -> MetaData:
         _number("lease_token", nullable=True),
         _text("head"),
         _bytes("body"),
-        Index(f"{prefix}message_claim", "queue_id", "priority", "available_at", "id"),
+        Index(f"{prefix}message_turn", "queue_id", "priority", "available_at", Tie()),
         Index(f"{prefix}message_expiry", "expires_at"),
     )
     table(
@@ -142,6 +143,17 @@ class Name(String):
 def _compare_exactly(type_: Name, compiler: Any, **_: Any) -> str:
     collation = "utf8mb4_nopad_bin" if compiler.dialect.is_mariadb else "utf8mb4_0900_bin"
     return f"VARCHAR({type_.length}) CHARACTER SET utf8mb4 COLLATE {collation}"
+
+
+class Tie(ColumnElement[int]):
+    """The last part of the index by which messages are claimed: see :class:`kombu.sql.Dialect`."""
+
+    inherit_cache = True
+
+
+@compiles(Tie)
+def _tie(type_: Tie, compiler: Any, **_: Any) -> str:
+    return POSTGRESQL.tie if compiler.dialect.name == "postgresql" else "id"
 
 
 def _name(name: str, length: int = NAME, unique: bool = False) -> Column[str]:

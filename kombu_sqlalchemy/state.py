@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from alembic.script import Script, ScriptDirectory
+from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, Index, inspect
 
 from kombu.sql.dialect import PREFIX
-from kombu_sqlalchemy.migrations.adopting import Part, split
+from kombu_sqlalchemy.migrations.adopting import IndexColumns, Part, split
 from kombu_sqlalchemy.schema import make_metadata
 
 VERSIONS = "alembic"
@@ -38,7 +38,7 @@ class State:
 
 @dataclass(slots=True)
 class Recorder:
-    """Notes what a revision adds."""
+    """Notes what a revision adds to the things that were there before."""
 
     prefix: str
     things: list[str] = field(default_factory=list)
@@ -53,6 +53,10 @@ class Recorder:
 
     def add(self, name: str, column: Column[Any]) -> None:
         self.things.append(f"{self.prefix}{name}.{column.name}")
+
+    def replace(self, name: str, old: str, new: str, columns: IndexColumns) -> None:
+        before, after = (f"{self.prefix}{name} index {self.prefix}{each}" for each in (old, new))
+        self.things[self.things.index(before)] = after
 
 
 def look(connection: Connection, script: ScriptDirectory, prefix: str = PREFIX) -> State:
@@ -75,23 +79,19 @@ def nothing(script: ScriptDirectory, prefix: str = PREFIX) -> State:
 def reached(script: ScriptDirectory, prefix: str, there: set[str]) -> tuple[str | None, str, tuple[str, ...]]:
     """The revision, the newest one, and what is missing."""
     revision, missing = None, list[str]()
-    for step in revisions(script):
-        missing += [thing for thing in adds(step, prefix) if thing not in there]
+    for step, things in made(script, prefix):
+        missing = [thing for thing in things if thing not in there]
         if not missing:
-            revision = step.revision
+            revision = step
     return revision, str(script.get_current_head()), tuple(_shortened(missing))
 
 
-def revisions(script: ScriptDirectory) -> list[Script]:
-    """The oldest first."""
-    return list(script.walk_revisions())[::-1]
-
-
-def adds(step: Script, prefix: str) -> list[str]:
-    """Tables, their columns and their indexes."""
+def made(script: ScriptDirectory, prefix: str) -> Iterator[tuple[str, list[str]]]:
+    """For each revision the tables, with their columns and indexes, that there are with it, the oldest first."""
     recorder = Recorder(prefix)
-    step.module.upgrade(recorder)
-    return recorder.things
+    for step in [*script.walk_revisions()][::-1]:
+        step.module.upgrade(recorder)
+        yield step.revision, recorder.things
 
 
 def _shortened(missing: Sequence[str]) -> Iterator[str]:

@@ -31,20 +31,20 @@ def _fresh(doors: Doors) -> None:
 
 def test_eight_processes_upgrade_at_once(doors: Doors) -> None:
     said = crowd("upgrade", doors)
-    assert sorted(said[1::2]) == ["  kombu_0003 as before"] * 7 + ["  no tables -> kombu_0003"]
-    assert noted(doors) == ["kombu_0003"]
+    assert sorted(said[1::2]) == ["  kombu_0004 as before"] * 7 + ["  no tables -> kombu_0004"]
+    assert noted(doors) == ["kombu_0004"]
 
 
 def test_eight_processes_upgrade_in_transactions_of_their_own_at_once(doors: Doors) -> None:
     crowd("within", doors)
-    assert noted(doors) == ["kombu_0003"]
+    assert noted(doors) == ["kombu_0004"]
 
 
 @pytest.mark.parametrize("made_by", ["migrate", "upgrade"])
 def test_eight_processes_upgrade_older_tables_at_once(made_by: str, doors: Doors) -> None:
     getattr(doors, made_by)("0001" if made_by == "migrate" else "kombu_0001")
     crowd("upgrade", doors)
-    assert noted(doors) == ["kombu_0003"]
+    assert noted(doors) == ["kombu_0004"]
 
 
 def test_eight_processes_open_a_fresh_database_at_once_and_work(doors: Doors) -> None:
@@ -54,7 +54,7 @@ def test_eight_processes_open_a_fresh_database_at_once_and_work(doors: Doors) ->
 
 def test_some_open_a_fresh_database_while_others_upgrade_it(doors: Doors) -> None:
     crowd("both", doors)
-    assert noted(doors) == ["kombu_0003"]
+    assert noted(doors) == ["kombu_0004"]
 
 
 def noted(doors: Doors) -> list[str]:

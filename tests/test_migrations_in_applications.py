@@ -113,7 +113,7 @@ def test_kombus_revisions_are_a_branch_beside_the_applications(
     assert tables(doors) == {"alembic_version", "orders"} | OURS
     assert works(doors)
     rows = doors.look(lambda c: c.exec_driver_sql("SELECT version_num FROM alembic_version").fetchall())
-    assert sorted(row[0] for row in rows) == ["kombu_0003", "shop_1"]
+    assert sorted(row[0] for row in rows) == ["kombu_0004", "shop_1"]
     command.downgrade(application, "kombu@base")
     assert tables(doors) == {"alembic_version", "orders"}
 
@@ -187,6 +187,6 @@ def test_autogenerate_says_nothing_of_kombus_tables(doors: Doors) -> None:
 
 def test_the_folder_of_the_revisions_can_be_asked_for() -> None:
     names = [path.name for path in sorted(migrating.migrations_path().glob("0*.py"))]
-    assert names == ["0001_initial.py", "0002_users_and_limits.py", "0003_queue_paused.py"]
+    assert names == ["0001_initial.py", "0002_users_and_limits.py", "0003_queue_paused.py", "0004_message_turn.py"]
     django = Path(__file__).parent.parent / "kombu_django" / "migrations"
     assert names == [path.name for path in sorted(django.glob("0*.py"))]

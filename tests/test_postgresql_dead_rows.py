@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from kombu.sql import SQLStore
 from kombu.testing.case import QUEUE, message
-from kombu.transport.virtual.store import Done, QueueSpec
+from kombu.transport.virtual.store import Done, QueueSpec, Release
 from kombu_django.store import DjangoStore
 from kombu_sqlalchemy import SQLAlchemyStore
 from tests import servers
@@ -51,8 +51,11 @@ class AConsumer:
         self.store.wait([QUEUE], 0)
         deliveries = self.store.claim({QUEUE: 10}, 60.0)
         assert len(deliveries) == 10
-        self.store.extend([delivery.lease for delivery in deliveries], 60.0)
-        self.store.settle([Done(delivery.lease) for delivery in deliveries])
+        leases = [delivery.lease for delivery in deliveries]
+        for some in (leases[:1], leases):
+            assert None not in self.store.extend(some, 60.0)
+        for outcomes in ([Done(leases[0])], [Release(leases[1])], [Done(lease) for lease in leases[2:]]):
+            assert all(self.store.settle(outcomes))
 
     def read(self, server: Server) -> tuple[int, ...]:
         """Entries and pages of the claims' index that were read so far, and how many pages it has."""
@@ -62,7 +65,7 @@ class AConsumer:
         return server.execute(
             "SELECT idx_tup_read, idx_blks_hit + idx_blks_read, pg_relation_size(indexrelid) / 8192"
             " FROM pg_stat_user_indexes JOIN pg_statio_user_indexes USING (indexrelid, indexrelname)"
-            " WHERE indexrelname = 'kombu_message_claim'"
+            " WHERE indexrelname = 'kombu_message_turn'"
         ).fetchall()[0]
 
     def connected(self) -> Server:

@@ -50,15 +50,15 @@ def capture(capsys: pytest.CaptureFixture[str]) -> Capture:
 
 def test_tables_are_made_and_then_they_are_current(doors: Doors, capture: Capture) -> None:
     before = capture("current", doors.sqla)
-    assert (before.status, "none; run upgrade, kombu_0003 is the newest" in before.out) == (1, True)
+    assert (before.status, "none; run upgrade, kombu_0004 is the newest" in before.out) == (1, True)
     made = capture("upgrade", doors.sqla)
     assert (made.status, made.error) == (0, "")
-    assert made.out == f"database {doors.url}, tables kombu_*\n  no tables -> kombu_0003\n"
-    assert capture("upgrade", doors.sqla).out.endswith("  kombu_0003 as before\n")
+    assert made.out == f"database {doors.url}, tables kombu_*\n  no tables -> kombu_0004\n"
+    assert capture("upgrade", doors.sqla).out.endswith("  kombu_0004 as before\n")
     after = capture("current", doors.url)
     assert after.status == 0
-    assert "tables:   kombu_0003, the newest\n" in after.out
-    assert "Alembic:  kombu_0003 noted in kombu_alembic\n" in after.out
+    assert "tables:   kombu_0004, the newest\n" in after.out
+    assert "Alembic:  kombu_0004 noted in kombu_alembic\n" in after.out
     assert "Django:   nothing noted in django_migrations\n" in after.out
     with Connection(doors.sqla, transport_options={"create_tables": False}) as connection:
         Queue("orders")(connection).declare()
@@ -68,23 +68,24 @@ def test_tables_of_djangos_are_adopted(doors: Doors, capture: Capture) -> None:
     doors.migrate()
     before = capture("current", doors.url)
     assert before.status == 0
-    assert "Alembic:  nothing noted in kombu_alembic\n  Django:   0003_queue_paused noted" in before.out
-    assert capture("upgrade", doors.url).out.endswith("  kombu_0003 as before, adopted\n")
-    assert "Alembic:  kombu_0003 noted" in capture("current", doors.url).out
+    assert "Alembic:  nothing noted in kombu_alembic\n  Django:   0004_message_turn noted" in before.out
+    assert capture("upgrade", doors.url).out.endswith("  kombu_0004 as before, adopted\n")
+    assert "Alembic:  kombu_0004 noted" in capture("current", doors.url).out
 
 
 def test_what_older_tables_lack_is_said(doors: Doors, capture: Capture) -> None:
     doors.migrate("0002")
     said = capture("current", doors.url)
     assert said.status == 1
-    assert "tables:   kombu_0002; run upgrade, kombu_0003 is the newest. Missing: kombu_queue.paused\n" in said.out
-    assert capture("upgrade", doors.url).out.endswith("  kombu_0002 -> kombu_0003\n")
+    assert "tables:   kombu_0002; run upgrade, kombu_0004 is the newest." in said.out
+    assert " Missing: kombu_message index kombu_message_turn, kombu_queue.paused\n" in said.out
+    assert capture("upgrade", doors.url).out.endswith("  kombu_0002 -> kombu_0004\n")
 
 
 def test_tables_that_were_made_on_first_use_can_be_seen_and_adopted(doors: Doors, capture: Capture) -> None:
     doors.create_all()
     assert "Made on first use, without migrations" in capture("current", doors.url).out
-    assert capture("upgrade", doors.url).out.endswith("  kombu_0003 as before, adopted\n")
+    assert capture("upgrade", doors.url).out.endswith("  kombu_0004 as before, adopted\n")
     assert "Made on first use" not in capture("current", doors.url).out
 
 

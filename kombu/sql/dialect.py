@@ -23,8 +23,11 @@ class Dialect:
     ``now`` is its clock in microseconds since 1970. ``skip_locked`` passes over rows that others have locked, and
     ``for_update`` waits for them. ``chosen`` takes the rows that a subquery chooses, by what ``row`` is: PostgreSQL may
     run the subquery of an IN once for each row, and then one with a lock and a limit finds others each time; an array
-    is made once. There the rows are named by their place, which stands still while they are locked: where vacuum has
-    seen dead rows only, the planner would look for ids in any index that has them.
+    is made once. There the rows are named by their place, which stands still while they are locked.
+
+    ``tie`` orders messages of one moment, as the index of claims has it. PostgreSQL's has an expression there that is
+    no column: where vacuum has seen dead rows only, the planner takes all plans for equal, and would look for ids in
+    any index that has them, also as the last of four columns, which reads all of it.
 
     ``updates_return`` and ``deletes_return``: whether it has ``UPDATE … RETURNING`` and ``DELETE … RETURNING``.
     ``one_writer``: who writes locks the whole database, so that a look before is cheaper than a try.
@@ -39,6 +42,7 @@ class Dialect:
     for_update: str = ""
     row: str = "id"
     chosen: str = "id IN ({})"
+    tie: str = "id"
     integer: str = "%s"
     binary: str = "%s"
     text: str = "%s"
@@ -115,6 +119,7 @@ POSTGRESQL = Dialect(
     for_update=" FOR UPDATE",
     row="ctid",
     chosen="ctid = ANY(ARRAY({}))",
+    tie="(id + 0)",
     integer="%s::bigint",
     binary="%s::bytea",
     text="%s::text",

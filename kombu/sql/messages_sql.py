@@ -107,9 +107,8 @@ def due_levels(d: Dialect, levels: tuple[int, ...]) -> str:
 @lru_cache
 def lock_due(d: Dialect) -> str:
     """Lock and read the first messages of a queue's priority. Parameters: queue name, priority, floor, limit."""
-    return (
-        f"SELECT {_columns(d)} FROM {_due(d)} AND available_at >= %s ORDER BY available_at, id LIMIT %s{d.skip_locked}"
-    )
+    first = f"{_due(d)} AND available_at >= %s ORDER BY available_at, {d.tie} LIMIT %s"
+    return f"SELECT {_columns(d)} FROM {first}{d.skip_locked}"
 
 
 @lru_cache
@@ -317,7 +316,7 @@ def _candidates(d: Dialect, highest: int) -> str:
     database runs the parts of a union in another order when rows are locked, and the suites would see it."""
     level = (
         f"SELECT {d.row} FROM {_due(d)} AND available_at >= {d.integer}"
-        f" ORDER BY available_at, id LIMIT %s{d.skip_locked}"
+        f" ORDER BY available_at, {d.tie} LIMIT %s{d.skip_locked}"
     )
     levels = " UNION ALL ".join([f"SELECT {d.row} FROM ({level}) AS level"] * (highest + 1))
     return f"SELECT {d.row} FROM ({levels} LIMIT %s) AS chosen"

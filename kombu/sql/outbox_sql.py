@@ -1,4 +1,7 @@
-"""The SQL of outbox and inbox."""
+"""The SQL of outbox and inbox.
+
+What looks for ids says the connection too, and that they have not failed: the outbox's index of claims is then as good
+as that of the ids, and PostgreSQL, which may take it, reads no more than those rows."""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from functools import lru_cache
 
 from kombu.sql.dialect import Dialect
 from kombu.sql.messages_sql import places
+
+_WAITING = "connection = %s AND failed_at IS NULL"
 
 
 @lru_cache
@@ -20,10 +25,10 @@ def write(d: Dialect) -> str:
 
 @lru_cache
 def claim(d: Dialect) -> str:
-    """Parameters: connection, limit, lease, token. Nothing while any of the oldest rows is not available."""
+    """Parameters: connection, limit, lease, token, connection. Nothing while one of the oldest is not available."""
     return (
         f"WITH oldest AS ({_oldest(d)})"
-        f" {_take(d)} WHERE id IN (SELECT id FROM oldest) AND available_at <= {d.now}"
+        f" {_take(d)} WHERE {_WAITING} AND id IN (SELECT id FROM oldest) AND available_at <= {d.now}"
         f" AND (SELECT MAX(available_at) FROM oldest) <= {d.now}"
         f" RETURNING {_columns(d)}"
     )
@@ -32,47 +37,41 @@ def claim(d: Dialect) -> str:
 @lru_cache
 def oldest(d: Dialect) -> str:
     """Lock and read the oldest rows, whether they are available, last. Parameters: connection, limit."""
-    first = "connection = %s AND failed_at IS NULL ORDER BY id LIMIT %s"
-    return f"SELECT {_columns(d)}, available_at <= {d.now} FROM {d.table('outbox')} WHERE {first}{d.for_update}"
+    first = f"{d.table('outbox')} WHERE {_WAITING} ORDER BY id LIMIT %s"
+    return f"SELECT {_columns(d)}, available_at <= {d.now} FROM {first}{d.for_update}"
 
 
 @lru_cache
 def take(d: Dialect, rows: int) -> str:
-    """Claim locked rows. Parameters: lease, token, the ids."""
-    return f"{_take(d)} WHERE id IN ({places(rows)})"
+    """Claim locked rows. Parameters: lease, token, connection, the ids."""
+    return f"{_take(d)} WHERE {_WAITING} AND id IN ({places(rows)})"
 
 
 @lru_cache
 def done(d: Dialect, rows: int) -> str:
-    """Parameters: token, the ids."""
-    return f"DELETE FROM {d.table('outbox')} WHERE lease_token = %s AND id IN ({places(rows)})"
+    """Parameters: connection, token, the ids."""
+    return f"DELETE FROM {d.table('outbox')} WHERE {_held(rows)}"
 
 
 @lru_cache
 def postpone(d: Dialect, rows: int) -> str:
-    """Parameters: delay, error, token, the ids."""
+    """Parameters: delay, error, connection, token, the ids."""
     return (
         f"UPDATE {d.table('outbox')} SET available_at = {d.now} + %s, error = %s, lease_token = NULL"
-        f" WHERE lease_token = %s AND id IN ({places(rows)})"
+        f" WHERE {_held(rows)}"
     )
 
 
 @lru_cache
 def fail(d: Dialect) -> str:
-    """Parameters: error, token, id."""
-    return (
-        f"UPDATE {d.table('outbox')} SET failed_at = {d.now}, error = %s, lease_token = NULL"
-        " WHERE lease_token = %s AND id = %s"
-    )
+    """Parameters: error, connection, token, id."""
+    return f"UPDATE {d.table('outbox')} SET failed_at = {d.now}, error = %s, lease_token = NULL WHERE {_held(1)}"
 
 
 @lru_cache
 def due(d: Dialect) -> str:
     """Microseconds until the oldest row may be taken. Parameters: connection."""
-    return (
-        f"SELECT available_at - {d.now} FROM {d.table('outbox')}"
-        " WHERE connection = %s AND failed_at IS NULL ORDER BY id LIMIT 1"
-    )
+    return f"SELECT available_at - {d.now} FROM {d.table('outbox')} WHERE {_WAITING} ORDER BY id LIMIT 1"
 
 
 @lru_cache
@@ -93,8 +92,11 @@ def inbox_prune(d: Dialect) -> str:
 
 
 def _oldest(d: Dialect) -> str:
-    rows = f"FROM {d.table('outbox')} WHERE connection = %s AND failed_at IS NULL"
-    return f"SELECT id, available_at {rows} ORDER BY id LIMIT %s"
+    return f"SELECT id, available_at FROM {d.table('outbox')} WHERE {_WAITING} ORDER BY id LIMIT %s"
+
+
+def _held(rows: int) -> str:
+    return f"{_WAITING} AND lease_token = %s AND id IN ({places(rows)})"
 
 
 def _take(d: Dialect) -> str:

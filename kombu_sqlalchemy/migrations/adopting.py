@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Protocol
 
 from alembic import op
 from alembic.operations import Operations
-from sqlalchemy import Column, Index, Inspector, MetaData, Table, UniqueConstraint, inspect
+from sqlalchemy import Column, ColumnElement, Index, Inspector, MetaData, Table, UniqueConstraint, inspect
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable, DropTable
 
 from kombu.sql.dialect import PREFIX
 
 Part = Column[Any] | Index | UniqueConstraint
+IndexColumns = Sequence[str | ColumnElement[Any]]
 
 
 class Growing(Protocol):
@@ -25,11 +26,16 @@ class Growing(Protocol):
     def add(self, name: str, column: Column[Any]) -> None:
         """A column of a table that is there; its default is for the rows that are there too, and does not stay."""
 
+    def replace(self, name: str, old: str, new: str, columns: IndexColumns) -> None:
+        """An index of a table that is there, by another."""
+
 
 class Shrinking(Protocol):
     """What the way back of a revision takes from."""
 
     def remove(self, name: str, column: str) -> None: ...
+
+    def replace(self, name: str, old: str, new: str, columns: IndexColumns) -> None: ...
 
     def drop(self, name: str) -> None: ...
 
@@ -69,6 +75,17 @@ class Tables:
         if self._offline or column in self._columns(table):
             self._op.drop_column(table.name, column, schema=self._schema)
 
+    def replace(self, name: str, old: str, new: str, columns: IndexColumns) -> None:
+        """The new one first, so that there is always one."""
+        table, before, after = (self._prefix + each for each in (name, old, new))
+        there, says_if = set[str | None](), self._offline and self._says_if
+        if not self._offline:
+            there.update(index["name"] for index in self._inspector.get_indexes(table, self._schema))
+        if after not in there:
+            self._op.create_index(after, table, [*columns], schema=self._schema, if_not_exists=says_if or None)
+        if self._offline or before in there:
+            self._op.drop_index(before, table, schema=self._schema, if_exists=says_if or None)
+
     def drop(self, name: str) -> None:
         self._op.execute(DropTable(self._table(name), if_exists=True))
 
@@ -80,8 +97,13 @@ class Tables:
 
     def _columns(self, table: Table) -> dict[str, object]:
         """With their defaults."""
+        columns = self._inspector.get_columns(table.name, schema=self._schema)
+        return {each["name"]: each["default"] for each in columns}
+
+    @property
+    def _inspector(self) -> Inspector:
         looked: Inspector = inspect(self._op.get_bind())
-        return {each["name"]: each["default"] for each in looked.get_columns(table.name, schema=self._schema)}
+        return looked
 
     def _say_add(self, table: Table, column: Column[Any]) -> None:
         table.append_column(column)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, ColumnElement, Identity, Integer, LargeBinary, Text
 from sqlalchemy.dialects.mysql import LONGBLOB, LONGTEXT
 
-from kombu_sqlalchemy.schema import Name
+from kombu_sqlalchemy.schema import Name, Tie
 
 _MARIADB = ("mysql", "mariadb")
 
@@ -28,6 +28,11 @@ def number(name: str, nullable: bool = False) -> Column[int]:
 def boolean(name: str, filled: ColumnElement[bool] | None = None) -> Column[bool]:
     """``filled``: what the rows get that are there already."""
     return Column(name, Boolean, nullable=False, server_default=filled)
+
+
+def tie() -> ColumnElement[int]:
+    """Of an index: what is in the place of the id."""
+    return Tie()
 
 
 def integer(name: str) -> Column[int]:
