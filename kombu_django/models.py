@@ -11,7 +11,7 @@ from typing import ClassVar
 from django.db import models
 
 from kombu_django.fields import NameField
-from kombu_django.indexes import TurnIndex
+from kombu_django.indexes import FilledIndex, TurnIndex
 
 NAME = 255
 
@@ -121,7 +121,7 @@ class Message(models.Model):
         db_table = "kombu_message"
         indexes: ClassVar[list[models.Index]] = [
             TurnIndex(fields=["queue", "priority", "available_at", "id"], name="kombu_message_turn"),
-            models.Index(fields=["expires_at"], name="kombu_message_expiry"),
+            FilledIndex(fields=["expires_at"], name="kombu_message_expiring"),
         ]
 
     def __str__(self) -> str:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.mysql import LONGBLOB, LONGTEXT
 from sqlalchemy.ext.compiler import compiles
@@ -90,7 +91,7 @@ def make_metadata(prefix: str = PREFIX) -> MetaData:
         _text("head"),
         _bytes("body"),
         Index(f"{prefix}message_turn", "queue_id", "priority", "available_at", Tie()),
-        Index(f"{prefix}message_expiry", "expires_at"),
+        Index(f"{prefix}message_expiring", "expires_at", **partial("expires_at IS NOT NULL")),
     )
     table(
         "outbox",
@@ -143,6 +144,11 @@ class Name(String):
 def _compare_exactly(type_: Name, compiler: Any, **_: Any) -> str:
     collation = "utf8mb4_nopad_bin" if compiler.dialect.is_mariadb else "utf8mb4_0900_bin"
     return f"VARCHAR({type_.length}) CHARACTER SET utf8mb4 COLLATE {collation}"
+
+
+def partial(where: str) -> dict[str, Any]:
+    """Arguments of an index of some rows, on databases that have such; elsewhere it is of all."""
+    return {f"{name}_where": text(where) for name in ("postgresql", "sqlite")}
 
 
 class Tie(ColumnElement[int]):

@@ -54,7 +54,7 @@ class Recorder:
     def add(self, name: str, column: Column[Any]) -> None:
         self.things.append(f"{self.prefix}{name}.{column.name}")
 
-    def replace(self, name: str, old: str, new: str, columns: IndexColumns) -> None:
+    def replace(self, name: str, old: str, new: str, columns: IndexColumns, where: str | None = None) -> None:
         before, after = (f"{self.prefix}{name} index {self.prefix}{each}" for each in (old, new))
         self.things[self.things.index(before)] = after
 

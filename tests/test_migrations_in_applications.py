@@ -187,6 +187,6 @@ def test_autogenerate_says_nothing_of_kombus_tables(doors: Doors) -> None:
 
 def test_the_folder_of_the_revisions_can_be_asked_for() -> None:
     names = [path.name for path in sorted(migrating.migrations_path().glob("0*.py"))]
-    assert names == ["0001_initial.py", "0002_users_and_limits.py", "0003_queue_paused.py", "0004_message_turn.py"]
+    assert names == ["0001_initial.py", "0002_users_and_limits.py", "0003_queue_paused.py", "0004_message_indexes.py"]
     django = Path(__file__).parent.parent / "kombu_django" / "migrations"
     assert names == [path.name for path in sorted(django.glob("0*.py"))]

@@ -12,6 +12,7 @@ from sqlalchemy import Column, ColumnElement, Index, Inspector, MetaData, Table,
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable, DropTable
 
 from kombu.sql.dialect import PREFIX
+from kombu_sqlalchemy.schema import partial
 
 Part = Column[Any] | Index | UniqueConstraint
 IndexColumns = Sequence[str | ColumnElement[Any]]
@@ -26,8 +27,8 @@ class Growing(Protocol):
     def add(self, name: str, column: Column[Any]) -> None:
         """A column of a table that is there; its default is for the rows that are there too, and does not stay."""
 
-    def replace(self, name: str, old: str, new: str, columns: IndexColumns) -> None:
-        """An index of a table that is there, by another."""
+    def replace(self, name: str, old: str, new: str, columns: IndexColumns, where: str | None = None) -> None:
+        """An index of a table that is there, by another; of rows ``where`` this holds, on a database that can."""
 
 
 class Shrinking(Protocol):
@@ -35,7 +36,7 @@ class Shrinking(Protocol):
 
     def remove(self, name: str, column: str) -> None: ...
 
-    def replace(self, name: str, old: str, new: str, columns: IndexColumns) -> None: ...
+    def replace(self, name: str, old: str, new: str, columns: IndexColumns, where: str | None = None) -> None: ...
 
     def drop(self, name: str) -> None: ...
 
@@ -75,14 +76,15 @@ class Tables:
         if self._offline or column in self._columns(table):
             self._op.drop_column(table.name, column, schema=self._schema)
 
-    def replace(self, name: str, old: str, new: str, columns: IndexColumns) -> None:
+    def replace(self, name: str, old: str, new: str, columns: IndexColumns, where: str | None = None) -> None:
         """The new one first, so that there is always one."""
         table, before, after = (self._prefix + each for each in (name, old, new))
         there, says_if = set[str | None](), self._offline and self._says_if
         if not self._offline:
             there.update(index["name"] for index in self._inspector.get_indexes(table, self._schema))
         if after not in there:
-            self._op.create_index(after, table, [*columns], schema=self._schema, if_not_exists=says_if or None)
+            of = partial(where) if where else {}
+            self._op.create_index(after, table, [*columns], schema=self._schema, if_not_exists=says_if or None, **of)
         if self._offline or before in there:
             self._op.drop_index(before, table, schema=self._schema, if_exists=says_if or None)
 

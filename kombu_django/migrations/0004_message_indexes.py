@@ -1,7 +1,7 @@
 from django.db import migrations
 
 from kombu_django.adopting import DropIndex, MakeIndex
-from kombu_django.indexes import TurnIndex
+from kombu_django.indexes import FilledIndex, TurnIndex
 
 
 class Migration(migrations.Migration):
@@ -18,5 +18,13 @@ class Migration(migrations.Migration):
         DropIndex(
             model_name='message',
             name='kombu_message_claim',
+        ),
+        MakeIndex(
+            model_name='message',
+            index=FilledIndex(fields=['expires_at'], name='kombu_message_expiring'),
+        ),
+        DropIndex(
+            model_name='message',
+            name='kombu_message_expiry',
         ),
     ]
