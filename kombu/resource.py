@@ -63,7 +63,7 @@ class Resource(Generic[T]):
         """Make ``preload`` of them; called with a new pool and after a reset."""
         for _ in range(min(self._preload, self._limit or 0)):
             made = self.new()
-            with self._changed:
+            with self._lock:
                 self._idle.append(made)
 
     def prepare(self, resource: T) -> T:
@@ -94,7 +94,7 @@ class Resource(Generic[T]):
         When all are in use: raises :attr:`LimitExceeded` at once, or with ``block`` after ``timeout`` seconds; None
         waits for ever. Raises :class:`PoolClosed`, and what making one raises.
         """
-        with self._changed:
+        with self._lock:
             if (self._limit and (self._waiting or not self._has_room)) or self._closed:
                 self._wait(timeout if block else 0.0)
             kept = self._idle.pop() if self._idle else None
@@ -110,13 +110,13 @@ class Resource(Generic[T]):
             resource = self.new() if resource is None else resource
             lent = self.prepare(resource)
         except BaseException:
-            with self._changed:
+            with self._lock:
                 self._making -= 1
                 self._changed.notify_all()
             if resource is not None:
                 self.collect_resource(resource)
             raise
-        with self._changed:
+        with self._lock:
             self._making -= 1
             self._lent[id(lent)] = lent
         return lent
@@ -126,7 +126,7 @@ class Resource(Generic[T]):
 
         Beyond the limit, and in a closed pool, it is closed.
         """
-        with self._changed:
+        with self._lock:
             if self._lent.pop(id(resource), None) is None:
                 return
             if self.is_ready(resource) and self._keep(resource):
@@ -147,7 +147,7 @@ class Resource(Generic[T]):
 
     def replace(self, resource: T) -> None:
         """Close one that is broken instead of giving it back: another one will be made in its place."""
-        with self._changed:
+        with self._lock:
             self._lent.pop(id(resource), None)
             self._changed.notify_all()
         self.collect_resource(resource)
@@ -168,7 +168,7 @@ class Resource(Generic[T]):
         ``ignore_errors`` they stay in use and are closed when they come back.
         """
         _checked(limit)
-        with self._changed:
+        with self._lock:
             in_use = len(self._lent) + self._making
             if limit and in_use > limit and not (force or ignore_errors or reset):
                 raise KombuError(f"limit={limit}, but {in_use} are in use: release some, or use force=True")
@@ -185,7 +185,7 @@ class Resource(Generic[T]):
 
     def force_close_all(self, close_pool: bool = True) -> None:
         """Close every resource, those in use, too. ``close_pool``: nothing can be acquired any more."""
-        with self._changed:
+        with self._lock:
             self._closed = close_pool
             resources = [*self._idle, *self._lent.values()]
             self._idle.clear()
@@ -224,7 +224,7 @@ class Resource(Generic[T]):
 
     def _settle(self, resource: T | None) -> bool:
         """A resource is no longer being given back; whether it is kept."""
-        with self._changed:
+        with self._lock:
             self._making -= 1
             return self._keep(resource)
 
@@ -239,7 +239,8 @@ class Resource(Generic[T]):
         return kept
 
     def _begin_empty(self) -> None:
-        self._changed = threading.Condition(threading.RLock())
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._waiting: deque[object] = deque()
         self._idle = []
         self._lent: dict[int, T] = {}

@@ -25,7 +25,7 @@ from kombu.transport.redis import RedisStore
 from kombu.transport.redis.checks import check
 from kombu.transport.redis.errors import explained
 from kombu.transport.redis.keys import Keys
-from kombu.transport.virtual.store import Done, Envelope, QueueSpec
+from kombu.transport.virtual.store import Done, Envelope, QueueFull, QueueSpec, TopologyMoved
 from tests import redises, servers
 from tests.proxy import Proxy
 from tests.redis_groups import Alone
@@ -163,16 +163,40 @@ def test_a_key_that_is_somebody_elses_is_an_error_that_says_so(url: str, prefix:
         Queue(QUEUE)(connection).declare()
 
 
-def test_a_batch_whose_answer_is_lost_is_stored_once(prefix: str) -> None:
+@pytest.mark.parametrize("bodies", ["a", "ab"])
+def test_a_batch_whose_answer_is_lost_is_stored_once(bodies: str, prefix: str) -> None:
     with Proxy(servers.REDIS_PORT) as proxy:
         store = redises.store(f"redis://{servers.HOST}:{proxy.port}/0", prefix)
         store.open()
         store.declare(QueueSpec(name=QUEUE))
         proxy.cut_at(b":sent:", "after")
-        store.put([(QUEUE, message("a")), (QUEUE, message("b"))])
+        store.put([(QUEUE, message(body)) for body in bodies], store.topology().version)
         assert proxy.struck.is_set()
-        assert store.counts([QUEUE])[QUEUE].ready == 2
+        assert [each.body.decode() for each in store.claim({QUEUE: 9}, LEASE)] == list(bodies)
         store.close()
+
+
+def test_a_single_message_that_was_routed_by_an_old_topology_is_refused_and_the_next_is_not(store: RedisStore) -> None:
+    version = store.topology().version
+    with pytest.raises(TopologyMoved):
+        store.put([(QUEUE, message("a"))], version + 1)
+    store.put([(QUEUE, message("b"))], version)
+    with pytest.raises(TopologyMoved):
+        store.put([("nowhere", message("c"))], version)
+    store.put([(QUEUE, message("d"))], version)
+    assert [delivery.body for delivery in store.claim({QUEUE: 5}, LEASE)] == [b"b", b"d"]
+
+
+@pytest.mark.parametrize("limit", ["x-max-length", "x-max-length-bytes"])
+def test_a_single_message_is_refused_by_a_full_queue(limit: str, store: RedisStore) -> None:
+    store.declare(QueueSpec(name="full", arguments={limit: 1, "x-overflow": "reject-publish"}))
+    version = store.topology().version
+    store.put([("full", message("a"))], version)
+    for _ in range(2):
+        with pytest.raises(QueueFull):
+            store.put([("full", message("b"))], version)
+    assert [delivery.body for delivery in store.claim({"full": 5}, LEASE)] == [b"a"]
+    store.delete("full")
 
 
 def test_claiming_costs_the_same_whatever_waits_is_delayed_or_is_leased(alone: Alone) -> None:

@@ -39,6 +39,7 @@ def _parts() -> dict[tuple[str, str], tuple[list[str], str]]:
 
 
 PUT = script("put")
+PUT_ONE = script("put_one")
 MOVE = script("move")
 CLAIM = script("claim")
 SETTLE = script("settle")

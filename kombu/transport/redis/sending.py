@@ -31,6 +31,7 @@ class RedisSender(RedisBrowser):
         super().__init__(link, keys, can)
         self._patience = patience
         self._senders: list[Sender] = []
+        self._limited: set[str] = set()
 
     def put(self, items: Items, version: int | None = None) -> None:
         """Raises :class:`PublishUncertain` too: see there. A batch that was sent twice is stored once."""
@@ -43,10 +44,24 @@ class RedisSender(RedisBrowser):
             self._put(items, version)
 
     def _put(self, items: Items, version: int | None) -> None:
+        if len(items) == 1 and version is not None and self._put_one(*items[0], version):
+            return
         queues = [items[0][0]] if len(items) == 1 else list(dict.fromkeys(queue for queue, _ in items))
         bases = self._bases(queues)
         with_version = b"" if version is None else b"%d" % version
         self._store(queues, [*bases, *self._here()], with_version, batches(items, queues))
+
+    def _put_one(self, queue: str, envelope: Envelope, version: int) -> bool:
+        """False where that needs what a batch does, and nothing was done."""
+        if envelope.ttl is not None or queue in self._limited:
+            return False
+        arguments = [b"%d" % version, b"%d" % envelope.priority, micro(envelope.delay), packed(envelope)]
+        answer = self._numbered(scripts.PUT_ONE, [self._keys.queue(queue), self._keys.topology], arguments)
+        if answer < 0:
+            self._limited.add(queue)
+            return False
+        raise_unless_stored(answer, [queue])
+        return True
 
     def _put_split(self, items: Items, version: int | None, sender: Sender | None = None) -> None:
         """In a cluster: the version is looked at, and the queues too where a batch is for several, before any of it
@@ -73,14 +88,18 @@ class RedisSender(RedisBrowser):
         sender: Sender | None = None,
     ) -> None:
         """Raises what ``put`` does."""
+        arguments = [version, b"%d" % len(queues), *parts]
+        raise_unless_stored(self._numbered(scripts.PUT, keys, arguments, sender), queues)
+
+    def _numbered(self, script: Script, keys: list[bytes], arguments: list[bytes], sender: Sender | None = None) -> int:
+        """What a batch is answered that has a number of its own: with that and its marker before the others."""
         mine = sender or self._free_sender()
         try:
-            arguments = [b"%d" % len(queues), mine.next(), version, *parts]
-            answer = self._surely(scripts.PUT, [keys[0] + b":sent:" + mine.name, *keys], arguments)
+            marker = keys[0] + b":sent:" + mine.name
+            return int(self._surely(script, [marker, *keys], [mine.next(), *arguments]))
         finally:
             if sender is None:
                 self._senders.append(mine)
-        raise_unless_stored(answer, queues)
 
     def _free_sender(self) -> Sender:
         try:

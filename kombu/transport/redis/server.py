@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 import time
 from collections.abc import Sequence
@@ -22,11 +23,30 @@ Command = Sequence[bytes]
 class _Line:
     """A connection, and its number at the server."""
 
-    __slots__ = ("connection", "id")
+    __slots__ = ("_patience", "_poll", "connection", "id")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.id: bytes | None = None
+        self._patience: float | None = None
+        self._poll = select.poll()
+        self._poll.register(connection._sock, select.POLLIN)
+
+    def wait_for(self, seconds: float) -> None:
+        """At most, for each part of an answer."""
+        if seconds != self._patience:
+            self._patience = seconds
+            self.connection._sock.settimeout(seconds)
+
+    def is_alive(self) -> bool:
+        """Nothing is to be read from it: the server has said nothing, and has not closed it."""
+        if not self._poll.poll(0):
+            return True
+        self._patience = None  # which the driver changes
+        try:
+            return not self.connection.can_read(0)  # a word of TLS's own is none of the server's
+        except (driver.RedisError, OSError):
+            return False
 
 
 class Server:
@@ -41,7 +61,7 @@ class Server:
         self._patience = patience
         self._idle: list[_Line] = []
         self._open = 0
-        self._room = threading.Condition()
+        self._renew_lock()
         self._closed = False
         self._pid = os.getpid()
 
@@ -115,7 +135,7 @@ class Server:
 
     def forget(self) -> None:
         """Close the connections that are idle: they lead to where nobody wants to go any more."""
-        with self._room:
+        with self._lock:
             idle, self._idle = self._idle, []
             self._open -= len(idle)
             self._room.notify_all()
@@ -138,7 +158,7 @@ class Server:
     def _take(self) -> _Line:
         """One to ask the server by now."""
         line = self._open_line()
-        line.connection._sock.settimeout(seconds_to_wait(self._patience))
+        line.wait_for(seconds_to_wait(self._patience))
         return line
 
     def _open_line(self) -> _Line:
@@ -147,7 +167,7 @@ class Server:
             line = self._idle_line()
             if line is None:
                 break
-            if _is_alive(line.connection):
+            if line.is_alive():
                 return line
             self._drop(line)
         try:
@@ -164,7 +184,7 @@ class Server:
             self._forget_the_parents()
         deadline: float | None = None
         patience = seconds_to_wait(self._patience)
-        with self._room:
+        with self._lock:
             while True:
                 if self._closed:
                     raise ConnectionError(f"{self.where}: this connection is closed")
@@ -180,28 +200,38 @@ class Server:
                         f"{self.where}: all {self.limit} connections were in use for {patience:g} seconds;"
                         " raise the option max_connections, or use fewer threads"
                     )
-                self._room.wait(remaining)
+                self._waiting += 1
+                try:
+                    self._room.wait(remaining)
+                finally:
+                    self._waiting -= 1
 
     def _forget_the_parents(self) -> None:
         """After a fork: connections are the parent's, and so may be the lock."""
         self._pid = os.getpid()
-        self._room = threading.Condition()
+        self._renew_lock()
         self._idle, self._open = [], 0
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
+        self._waiting = 0
 
     def _give(self, line: _Line) -> None:
         if self._closed:
             self._drop(line)
             return
-        with self._room:
+        with self._lock:
             self._idle.append(line)
-            self._room.notify()
+            if self._waiting:
+                self._room.notify()
 
     def _drop(self, line: _Line) -> None:
         line.connection.disconnect()
         self._leave()
 
     def _leave(self) -> None:
-        with self._room:
+        with self._lock:
             self._open -= 1
             self._room.notify()
 
@@ -218,11 +248,3 @@ def _answer(connection: Connection) -> Any:
         return connection.read_response()
     except driver.ResponseError as refusal:
         return refusal
-
-
-def _is_alive(connection: Connection) -> bool:
-    """Nothing is to be read from it: the server has said nothing, and has not closed it."""
-    try:
-        return not connection.can_read(0)
-    except (driver.RedisError, OSError):
-        return False
