@@ -27,6 +27,7 @@ from kombu.exceptions import (
 from kombu.testing import bodies, message
 from kombu.transport.filesystem import FileStore, line, locks, state
 from kombu.transport.filesystem.names import Name, first_place, folder_name, message_id, read_name
+from kombu.transport.virtual.deadline import Deadline
 from kombu.transport.virtual.store import Delivery, Done, QueueSpec, Release
 from tests.disks import small_disk
 
@@ -369,6 +370,8 @@ class TestDeath:
         impatient = FileStore(str(path), patience=0.2)
         with pytest.raises(OperationalError, match=r"lock was locked by another process for 0\.2 seconds"):
             impatient.put([(ORDERS, message("a"))])
+        with Deadline(0.3), pytest.raises(OperationalError, match=r"by another process for 0\.[23]\d* seconds"):
+            store.put([(ORDERS, message("a"))])
         holder.kill()
         holder.communicate()
         impatient.put([(ORDERS, message("a"))])

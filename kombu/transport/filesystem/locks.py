@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kombu.exceptions import NotSupported, OperationalError
+from kombu.utils.deadline import seconds_to_wait
 
 try:
     from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
@@ -33,8 +34,9 @@ def locked(path: str, patience: float) -> Iterator[int]:
     """The open file that is locked until the block ends.
 
     Raises ``FileNotFoundError`` when there is no such file (any more), and :class:`OperationalError` when somebody
-    else has it for longer than ``patience`` seconds.
+    else has it for longer than ``patience`` seconds, or until the caller's deadline.
     """
+    patience = seconds_to_wait(patience)
     deadline = time.monotonic() + patience
     while True:
         file = os.open(path, os.O_RDWR)
@@ -56,7 +58,8 @@ def _wait_for(file: int, path: str, deadline: float, patience: float) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise OperationalError(
-                    f"{path} was locked by another process for {patience:g} seconds: is one stopped, or the disk stuck?"
+                    f"{path} was locked by another process for {patience:.3g} seconds: is that stopped, or the disk"
+                    " stuck?"
                 ) from None
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST)
