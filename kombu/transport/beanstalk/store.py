@@ -41,6 +41,7 @@ from kombu.transport.virtual.store import (
     Outcome,
     Release,
     TopologyMoved,
+    in_parts,
 )
 from kombu.transport.virtual.topology import Topology
 
@@ -137,15 +138,9 @@ class BeanstalkStore(DocumentTopology[Revision]):
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
         with self._lock:
             answers: list[bool] = []
-            waiting: list[Done | Release] = []
-            for outcome in outcomes:
-                if isinstance(outcome, Move):
-                    answers += self._finish(waiting)
-                    waiting = []
-                    answers.append(self._move(outcome))
-                else:
-                    waiting.append(outcome)
-            return answers + self._finish(waiting)
+            for part in in_parts(outcomes):
+                answers += [self._move(part)] if isinstance(part, Move) else self._finish(part)
+            return answers
 
     def extend(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
         with self._lock:

@@ -8,7 +8,7 @@ from kombu.transport.couchdb import documents
 from kombu.transport.couchdb.documents import SECOND, Document
 from kombu.transport.couchdb.http import Database
 from kombu.transport.couchdb.puts import CouchDBPuts
-from kombu.transport.virtual.store import Done, Lease, MessageId, Move, Outcome, Release
+from kombu.transport.virtual.store import Done, Lease, MessageId, Move, Outcome, Release, in_parts
 
 
 class CouchDBSettling(CouchDBPuts):
@@ -22,15 +22,9 @@ class CouchDBSettling(CouchDBPuts):
         with self.lock:
             self._fetch([outcome.lease for outcome in outcomes])
             answers: list[bool] = []
-            waiting: list[Done | Release] = []
-            for outcome in outcomes:
-                if isinstance(outcome, Move):
-                    answers += self._finish(waiting)
-                    waiting = []
-                    answers.append(self._move(outcome))
-                else:
-                    waiting.append(outcome)
-            return answers + self._finish(waiting)
+            for part in in_parts(outcomes):
+                answers += [self._move(part)] if isinstance(part, Move) else self._finish(part)
+            return answers
 
     def extend(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
         with self.lock:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
 from pymongo import DeleteMany, UpdateMany, UpdateOne
 from pymongo.client_session import ClientSession
@@ -13,7 +12,7 @@ from kombu.transport.mongodb import documents
 from kombu.transport.mongodb.documents import Document
 from kombu.transport.mongodb.puts import MongoPuts, check_sizes
 from kombu.transport.mongodb.topology import Known
-from kombu.transport.virtual.store import Done, Lease, MessageId, Move, Outcome, Release, TopologyMoved
+from kombu.transport.virtual.store import Done, Lease, MessageId, Move, Outcome, Release, TopologyMoved, in_parts
 
 
 class MongoSettling(MongoPuts):
@@ -21,11 +20,8 @@ class MongoSettling(MongoPuts):
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
         answers: list[bool] = []
-        for moves, group in groupby(outcomes, key=_is_move):
-            if moves:
-                answers += [self._move(outcome) for outcome in group if isinstance(outcome, Move)]
-            else:
-                answers += self._settle(list(group))
+        for part in in_parts(outcomes):
+            answers += [self._move(part)] if isinstance(part, Move) else self._settle(part)
         return answers
 
     def extend(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
@@ -121,10 +117,6 @@ class MongoSettling(MongoPuts):
         with self.server.asking():
             found = self.server.messages.find({"_id": {"$in": [lease.id for lease in leases]}}, {"token": 1})
             return {each["_id"]: each.get("token") for each in found}
-
-
-def _is_move(outcome: Outcome) -> bool:
-    return isinstance(outcome, Move)
 
 
 def _held(token: int | str, ids: Sequence[MessageId]) -> Document:

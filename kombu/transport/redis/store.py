@@ -24,6 +24,7 @@ from kombu.transport.virtual.store import (
     Move,
     Outcome,
     Release,
+    in_parts,
 )
 
 CAPABILITIES = Capabilities(
@@ -85,11 +86,8 @@ class RedisStore(RedisSender):
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
         answers: list[bool] = []
-        for moves, group in groupby(outcomes, key=lambda outcome: isinstance(outcome, Move)):
-            if moves:
-                answers += [self._move(move) for move in group if isinstance(move, Move)]
-            else:
-                answers += self._settle([_Step.of(outcome) for outcome in group])
+        for part in in_parts(outcomes):
+            answers += [self._move(part)] if isinstance(part, Move) else self._settle(list(map(_Step.of, part)))
         return answers
 
     def extend(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:

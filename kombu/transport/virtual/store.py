@@ -19,7 +19,7 @@ calls ``extend`` and ``settle``.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -174,6 +174,21 @@ class Move(NamedTuple):
 
 
 Outcome = Done | Release | Move
+
+
+def in_parts(outcomes: Sequence[Outcome]) -> Iterator[Move | list[Done | Release]]:
+    """In their order: each move by itself, and what comes in a row before, between and after them together."""
+    row: list[Done | Release] = []
+    for outcome in outcomes:
+        if not isinstance(outcome, Move):
+            row.append(outcome)
+            continue
+        if row:
+            yield row
+        yield outcome
+        row = []
+    if row:
+        yield row
 
 
 class User(NamedTuple):
