@@ -26,7 +26,7 @@ from kombu.sql.listening import LISTEN, NOTIFY, UNLISTEN, Announcer, Listener
 from kombu.sql.liveness import is_dead
 from kombu.sql.patience import Watch
 from kombu.sql.pooler import is_behind_pooler
-from kombu.sql.statements import Statements, statements
+from kombu.sql.statements import Statements, planned_in_order, statements
 from kombu.sql.waiting import POLL, DataVersion, Waiter
 from kombu_sqlalchemy import forking
 from kombu_sqlalchemy.engines import dialling
@@ -66,13 +66,13 @@ class AnyDatabase(Database):
         """Of a statement that psycopg has prepared PostgreSQL keeps the plan; one for an empty table reads all of a
         full one."""
         driver = _driver(self.connection)
-        kept = getattr(driver, "prepare_threshold", None)
-        if kept is None:
+        if not hasattr(driver, "pgconn"):
             yield
             return
-        driver.prepare_threshold = None
+        kept, driver.prepare_threshold = driver.prepare_threshold, None
         try:
-            yield
+            with planned_in_order(driver):
+                yield
         finally:
             driver.prepare_threshold = kept
 

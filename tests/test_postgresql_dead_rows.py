@@ -1,21 +1,24 @@
 """PostgreSQL where vacuum has seen dead rows only: the planner takes the table for empty, and all plans for equal.
 
 That happens to a busy queue, and always beside a transaction that stays open. Each statement then has to leave no
-choice but the right index.
+choice but the right index, in its order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from unittest.mock import ANY
 
 import psycopg
 import pytest
 from django.db import connections
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from kombu.sql import SQLStore
 from kombu.testing.case import QUEUE, message
-from kombu.transport.virtual.store import Done, QueueSpec, Release
+from kombu.transport.virtual.store import Delivery, Done, QueueSpec, Release
 from kombu_django.store import DjangoStore
 from kombu_sqlalchemy import SQLAlchemyStore
 from tests import servers
@@ -26,44 +29,75 @@ Server = psycopg.Connection[tuple[int, ...]]
 
 class AConsumer:
     store: SQLStore
+    claimed: list[Delivery]
     database: str
 
-    def test_looks_up_what_it_claims_and_no_more(self) -> None:
-        with self.connected() as server, self.connected() as old:
+    @pytest.mark.parametrize("watched", [False, True])
+    @pytest.mark.parametrize("known", [(), (QUEUE,), (QUEUE, "others")])
+    def test_looks_up_what_it_claims_and_no_more(self, known: tuple[str, ...], watched: bool) -> None:
+        """``known``: queues of which the planner has seen messages once. ``watched``: the application listens to the
+        statements."""
+        with self.connected() as server, self.connected() as old, self.watching() if watched else nullcontext():
+            self.let_see(server, known)
             old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             old.execute("SELECT FROM kombu_queue")
             self.put_many()
             self.store.settle([Done(delivery.lease) for delivery in self.store.claim({QUEUE: MANY}, 60.0)])
             server.execute("VACUUM ANALYZE kombu_message")
             self.put_many()
-            entries, pages, size = self.read(server)
-            self.work()
-            entries_after, pages_after, _ = self.read(server)
-        assert entries_after - entries < 2 * MANY + 100  # the dead ones, by each of two looks from the beginning
-        assert pages_after - pages < 2 * size
+            took = {step: self.read(server, work) for step, work in self.steps().items()}
+            size = server.execute("SELECT pg_relation_size('kombu_message_turn') / 8192").fetchall()[0][0]
+        entries, pages = ({step: found[n] for step, found in took.items()} for n in (0, 1))
+        by_the_dead = MANY + 10  # each from the beginning
+        assert entries == {"sweep": 0, "look": ANY, "claim": ANY, "settle": 0}
+        assert max(entries.values()) <= by_the_dead, entries
+        assert max(pages.values()) < size, pages
+
+    def let_see(self, server: Server, queues: tuple[str, ...]) -> None:
+        for queue in queues:
+            self.store.declare(QueueSpec(name=queue))
+        self.store.put([(queue, message("one")) for queue in queues for _ in range(100)])
+        server.execute("ANALYZE kombu_message")
+        for queue in queues:
+            self.store.settle([Done(delivery.lease) for delivery in self.store.claim({queue: 100}, 60.0)])
+        server.execute("VACUUM kombu_message")
+
+    @abstractmethod
+    def watching(self) -> AbstractContextManager[object]: ...
 
     def put_many(self) -> None:
         self.store.put([(QUEUE, message("one"))] * MANY)
 
-    def work(self) -> None:
-        """As a consumer does."""
-        self.store.sweep(10, 60.0)
-        self.store.wait([QUEUE], 0)
-        deliveries = self.store.claim({QUEUE: 10}, 60.0)
-        assert len(deliveries) == 10
-        leases = [delivery.lease for delivery in deliveries]
+    def steps(self) -> dict[str, Callable[[], object]]:
+        """What a consumer does."""
+        return {
+            "sweep": lambda: self.store.sweep(10, 60.0),
+            "look": lambda: self.store.wait([QUEUE], 0),
+            "claim": lambda: self.claimed.extend(self.store.claim({QUEUE: 10}, 60.0)),
+            "settle": self.settle,
+        }
+
+    def settle(self) -> None:
+        assert len(self.claimed) == 10
+        leases = [delivery.lease for delivery in self.claimed]
         for some in (leases[:1], leases):
             assert None not in self.store.extend(some, 60.0)
         for outcomes in ([Done(leases[0])], [Release(leases[1])], [Done(lease) for lease in leases[2:]]):
             assert all(self.store.settle(outcomes))
 
-    def read(self, server: Server) -> tuple[int, ...]:
-        """Entries and pages of the claims' index that were read so far, and how many pages it has."""
+    def read(self, server: Server, work: Callable[[], object]) -> tuple[int, int]:
+        """Entries and pages of the claims' index that it reads."""
+        entries, pages = self.so_far(server)
+        work()
+        entries_after, pages_after = self.so_far(server)
+        return entries_after - entries, pages_after - pages
+
+    def so_far(self, server: Server) -> tuple[int, ...]:
         with self.store.database.session():  # whose counts the server tells others now and then, or at once
             self.store.database.fetch("SELECT pg_stat_force_next_flush()")
             self.store.database.fetch("SELECT 1")
         return server.execute(
-            "SELECT idx_tup_read, idx_blks_hit + idx_blks_read, pg_relation_size(indexrelid) / 8192"
+            "SELECT idx_tup_read, idx_blks_hit + idx_blks_read"
             " FROM pg_stat_user_indexes JOIN pg_statio_user_indexes USING (indexrelid, indexrelname)"
             " WHERE indexrelname = 'kombu_message_turn'"
         ).fetchall()[0]
@@ -76,12 +110,28 @@ class AConsumer:
 class TestThroughSQLAlchemy(AConsumer):
     @pytest.fixture(autouse=True)
     def _store(self, postgresql_engine: Engine) -> Iterator[None]:
+        self.engine = postgresql_engine
         self.database = str(postgresql_engine.url.database)
         self.store = SQLAlchemyStore(postgresql_engine)
         self.store.open()
         self.store.declare(QueueSpec(name=QUEUE))
+        self.claimed = []
         yield
         self.store.close()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        heard: list[str] = []
+
+        def listener(_: object, __: object, statement: str, *___: object) -> None:
+            heard.append(statement)
+
+        event.listen(self.engine, "before_cursor_execute", listener)
+        try:
+            yield
+        finally:
+            event.remove(self.engine, "before_cursor_execute", listener)
+        assert heard
 
 
 @pytest.mark.server("postgresql")
@@ -92,5 +142,18 @@ class TestThroughDjango(AConsumer):
         self.store = DjangoStore("postgresql")
         self.store.open()
         self.store.declare(QueueSpec(name=QUEUE))
+        self.claimed = []
         yield
         self.store.close()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        heard: list[str] = []
+
+        def listener(execute: Callable[..., object], sql: str, *others: object) -> object:
+            heard.append(sql)
+            return execute(sql, *others)
+
+        with connections["postgresql"].execute_wrapper(listener):
+            yield
+        assert heard

@@ -19,7 +19,7 @@ from kombu_sqlalchemy import SQLAlchemyStore
 from tests import servers
 from tests.databases import pooled
 
-MANY = 3000
+MANY = 6000
 OFTEN = 20
 """More often than it takes until a statement is prepared and its plan is kept."""
 

@@ -21,7 +21,7 @@ from kombu.sql.listening import LISTEN, NOTIFY, UNLISTEN, Announcer, Listener
 from kombu.sql.liveness import is_dead
 from kombu.sql.patience import Watch
 from kombu.sql.pooler import is_behind_pooler
-from kombu.sql.statements import Statements, statements
+from kombu.sql.statements import Statements, planned_in_order, statements
 from kombu.sql.waiting import POLL, DataVersion, Waiter
 from kombu_django.store.errors import translated
 
@@ -95,7 +95,8 @@ class DjangoDatabase(Database):
     def fetch(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
         if (direct := self._statements()) is not None:
             return direct.fetch(statement, parameters)
-        with self.connection.cursor() as cursor:
+        in_order = planned_in_order(self.connection.connection) if self._is_postgresql() else nullcontext()
+        with in_order, self.connection.cursor() as cursor:
             cursor.execute(statement, parameters)
             return list(cursor.fetchall())
 

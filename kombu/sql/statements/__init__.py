@@ -6,12 +6,13 @@ listens to its statements, a door sends them the usual way.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from kombu.sql.dialect import MARIADB, POSTGRESQL, Dialect
 from kombu.sql.statements.plain import QuestionMarks, Statements, Usual
 
-__all__ = ["Statements", "statements"]
+__all__ = ["Statements", "planned_in_order", "statements"]
 
 
 def statements(driver: Any, dialect: Dialect, question_marks: bool, prepare: bool) -> Statements:
@@ -26,3 +27,10 @@ def statements(driver: Any, dialect: Dialect, question_marks: bool, prepare: boo
 
         return OfMariaDB(driver)
     return QuestionMarks(driver) if question_marks else Usual(driver)
+
+
+def planned_in_order(driver: Any) -> AbstractContextManager[None]:
+    """For statements that a connection of psycopg is sent the usual way."""
+    from kombu.sql.statements import psycopg
+
+    return psycopg.planned_in_order(driver)
