@@ -97,9 +97,10 @@ class AConsumer:
         return entries_after - entries, pages_after - pages
 
     def so_far(self, server: Server) -> tuple[int, ...]:
-        with self.store.database.session():  # whose counts the server tells others now and then, or at once
-            self.store.database.fetch("SELECT pg_stat_force_next_flush()")
-            self.store.database.fetch("SELECT 1")
+        for statement in ("SELECT pg_stat_force_next_flush()", "SELECT 1"):
+            server.execute(statement)  # what vacuum has read: a session's counts are told now and then, or at once
+            with self.store.database.session():
+                self.store.database.fetch(statement)
         return server.execute(
             "SELECT idx_tup_read, idx_blks_hit + idx_blks_read"
             " FROM pg_stat_user_indexes JOIN pg_statio_user_indexes USING (indexrelid, indexrelname)"

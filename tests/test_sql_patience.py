@@ -41,7 +41,7 @@ def test_a_publish_keeps_to_its_timeout_and_says_that_nobody_knows(place: Place,
     def scene() -> None:
         producer = connected(place, proxy, AN_HOUR).Producer(routing_key="orders")
         proxy.fall_silent()
-        with pytest.raises(PublishUncertain, match=f"no answer within {A_MOMENT} seconds"):
+        with pytest.raises(PublishUncertain, match=r"no answer within 0\.[23]\d* seconds"):
             producer.publish("late", timeout=A_MOMENT)
 
     place.in_background(scene).result(PATIENCE)
