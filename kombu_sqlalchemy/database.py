@@ -52,7 +52,7 @@ class AnyDatabase(Database):
 
     def fetch(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """As SQLAlchemy sends it, for all who listen."""
-        with self._planned_anew():
+        with self._planned_anew(statement):
             return self._execute(statement, parameters).fetchall()  # type: ignore[no-any-return]
 
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> int:
@@ -62,7 +62,7 @@ class AnyDatabase(Database):
         return self.connection.exec_driver_sql(self._placed(statement), tuple(parameters))
 
     @contextmanager
-    def _planned_anew(self) -> Iterator[None]:
+    def _planned_anew(self, statement: str) -> Iterator[None]:
         """Of a statement that psycopg has prepared PostgreSQL keeps the plan; one for an empty table reads all of a
         full one."""
         driver = _driver(self.connection)
@@ -71,7 +71,7 @@ class AnyDatabase(Database):
             return
         kept, driver.prepare_threshold = driver.prepare_threshold, None
         try:
-            with planned_in_order(driver):
+            with planned_in_order(driver, statement):
                 yield
         finally:
             driver.prepare_threshold = kept

@@ -95,7 +95,8 @@ class DjangoDatabase(Database):
     def fetch(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
         if (direct := self._statements()) is not None:
             return direct.fetch(statement, parameters)
-        in_order = planned_in_order(self.connection.connection) if self._is_postgresql() else nullcontext()
+        driver: Any = self.connection.connection
+        in_order = planned_in_order(driver, statement) if self._is_postgresql() else nullcontext()
         with in_order, self.connection.cursor() as cursor:
             cursor.execute(statement, parameters)
             return list(cursor.fetchall())

@@ -29,8 +29,8 @@ def statements(driver: Any, dialect: Dialect, question_marks: bool, prepare: boo
     return QuestionMarks(driver) if question_marks else Usual(driver)
 
 
-def planned_in_order(driver: Any) -> AbstractContextManager[None]:
+def planned_in_order(driver: Any, statement: str) -> AbstractContextManager[None]:
     """For statements that a connection of psycopg is sent the usual way."""
     from kombu.sql.statements import psycopg
 
-    return psycopg.planned_in_order(driver)
+    return psycopg.planned_in_order(driver, statement)

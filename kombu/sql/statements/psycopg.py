@@ -25,6 +25,8 @@ from kombu.sql.database import Conflict, Row
 from kombu.sql.statements.often import Often
 from kombu.sql.statements.plain import Statements
 
+_ORDERED = " ORDER BY "
+"""In a statement for which the order of an index counts."""
 _IN_ORDER = "SET LOCAL enable_bitmapscan = off"
 _AS_USUAL = "SET LOCAL enable_bitmapscan TO DEFAULT"
 _MOST = 100
@@ -44,6 +46,10 @@ class OfPsycopg(Statements):
     def fetch(self, statement: str, parameters: Sequence[Any]) -> list[Row]:
         """Several statements in one message are one transaction, if there is none; parameters have to be in their text:
         https://www.postgresql.org/docs/current/protocol-flow.html."""
+        if _ORDERED not in statement:
+            with Cursor(self.driver) as usual:
+                usual.execute(statement, parameters, prepare=False)
+                return usual.fetchall()
         end = "" if _is_alone(self.driver) else f"; {_AS_USUAL}"
         with ClientCursor(self.driver) as cursor:
             cursor.execute(f"{_IN_ORDER}; {statement}{end}", parameters, prepare=False)
@@ -137,9 +143,12 @@ def _numbered(statement: str) -> bytes:
 
 
 @contextmanager
-def planned_in_order(driver: Any) -> Iterator[None]:
+def planned_in_order(driver: Any, statement: str) -> Iterator[None]:
     """What is fetched otherwise in this block is planned like that, too: at the cost of more statements, of which
     nobody hears who watches."""
+    if _ORDERED not in statement:
+        yield
+        return
     alone = _is_alone(driver)
     with Cursor(driver) as cursor, driver.transaction() if alone else nullcontext():
         cursor.execute(_IN_ORDER, prepare=False)
