@@ -161,7 +161,8 @@ def explained_by_postgresql(engine: Engine) -> list[str]:
 
 def told(line: str) -> str:
     """Without what stands for the clock, without saying that a node ran once, and pages counted wherever they were."""
-    line = re.sub(r"\(+EXTRACT\(epoch FROM statement_timestamp\(\)\) \* '1000000'::numeric\)+::bigint", "now", line)
+    clock = r"\(+date_part\('epoch'::text, statement_timestamp\(\)\) \* '1000000'::double precision\)+::bigint"
+    line = re.sub(clock, "now", line)
     line = line.replace(" loops=1)", ")").replace("kombu_message kombu_message_1", "kombu_message")
     before, buffers, counts = line.partition("Buffers: ")
     if not buffers:
