@@ -6,8 +6,8 @@ empty table reads all of a full one.
 
 Nor may a plan gather what an index gives in order, and sort it. Where vacuum has seen dead rows only, the planner takes
 the table for empty, and that for the cheapest way to the first message: it then reads all that a queue has, and has
-had. So what reads is planned without bitmaps, https://www.postgresql.org/docs/current/runtime-config-query.html, and
-the words for that go along with the statement.
+had. So what reads in order is planned without bitmaps, and the words for that go along with the statement:
+https://www.postgresql.org/docs/current/runtime-config-query.html.
 """
 
 from __future__ import annotations
