@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
+import inotify_simple
 import psycopg
 import pytest
 from django.db import connections
@@ -17,12 +20,12 @@ from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from kombu import Connection, Queue
-from kombu.sql import listening, waiting
+from kombu.sql import listening, waiting, watching
 from kombu.transport.virtual import drain
 from tests import servers
 from tests.forks import Child, alone, needs_fork
 from tests.memory import PATIENCE
-from tests.places import ON_POSTGRESQL, ON_SQLITE, Place, places
+from tests.places import EVERYWHERE, ON_POSTGRESQL, ON_SQLITE, Place, places
 from tests.processes import engine_of
 from tests.proxy import Proxy
 
@@ -78,12 +81,13 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     for module, name in [
         (waiting, "SHORTEST_POLL"),
         (waiting, "POLL"),
+        (watching, "SELDOM"),
         (listening, "_IDLE_POLL"),
         (drain, "_MOST_WAIT"),
         (drain, "_KEEP_HOUSE_EVERY"),
     ]:
         monkeypatch.setattr(module, name, AN_HOUR)
-    for kind in (listening.Listener, waiting.DataVersion):
+    for kind in (listening.Listener, waiting.DataVersion, waiting.Waiter):
         monkeypatch.setattr(kind, "wait", _noting(begun, kind.wait))
     return begun
 
@@ -103,6 +107,23 @@ class TestAnIdleConsumer:
     def test_is_woken_by_another_process_that_publishes(
         self, place: Place, publisher: Publisher, waits: threading.Event
     ) -> None:
+        consuming = place.in_background(consume, place.url, 3, publisher, waits)
+        assert consuming.result(PATIENCE) == ["woken"] * 3
+
+    @pytest.mark.parametrize("place", ON_SQLITE, indirect=True)
+    @pytest.mark.parametrize("missing", ["the library", "what the system keeps"])
+    def test_is_woken_where_the_system_does_not_tell_of_writes(
+        self,
+        place: Place,
+        publisher: Publisher,
+        waits: threading.Event,
+        missing: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        if missing == "the library":
+            monkeypatch.setitem(sys.modules, "inotify_simple", None)
+        else:
+            monkeypatch.setattr(inotify_simple.INotify, "__init__", _too_many)
         consuming = place.in_background(consume, place.url, 3, publisher, waits)
         assert consuming.result(PATIENCE) == ["woken"] * 3
 
@@ -139,6 +160,33 @@ def consume(url: str, count: int, publisher: Publisher, waits: threading.Event |
                 connection.drain_events(timeout=AN_HOUR)
         publishing.join(PATIENCE)
     return seen
+
+
+def _too_many(*_: object, **__: object) -> None:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.mark.parametrize("place", EVERYWHERE, indirect=True)
+def test_who_waits_is_woken_by_another_thread(place: Place, declared: None, waits: threading.Event) -> None:
+    store: Any = engine_of(place.connect()).store
+    store._waiter.poll = AN_HOUR
+    waiting_for_it = place.in_background(store.wait, ["orders"], AN_HOUR)
+    assert waits.wait(PATIENCE)
+    store.wake()
+    waiting_for_it.result(PATIENCE)
+
+
+@pytest.mark.parametrize("place", ON_SQLITE, indirect=True)
+def test_a_watched_file_leaves_no_descriptor_behind(place: Place, declared: None) -> None:
+    place.connect().close()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        connection = place.connect()
+        with connection.Consumer(ORDERS, on_message=print), pytest.raises(TimeoutError):
+            connection.drain_events(timeout=0.01)
+        assert engine_of(connection).store._waiter._file is not None  # type: ignore[attr-defined]
+        connection.close()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.mark.server("pgbouncer")

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import logging
 import selectors
-import socket
 import time
 from collections.abc import Callable, Collection, Hashable
-from contextlib import suppress
 from threading import Lock
 from typing import Any
 from weakref import WeakSet
 
 from kombu.exceptions import KombuError
+from kombu.sql.alarm import Alarm
 from kombu.sql.waiting import POLL, Waiter
 from kombu.transport.virtual.places import Places
 
@@ -94,9 +93,7 @@ class Listener(Waiter):
         self._queues: frozenset[bytes] = frozenset()
         self._hearing: WeakSet[Any] = WeakSet()
         self._heard = False
-        self._awake, self._alarm = socket.socketpair()
-        self._awake.setblocking(False)
-        self._alarm.setblocking(False)
+        self._alarm = Alarm()
 
     def mark(self, queues: Collection[str]) -> None:
         self._queues = frozenset(queue.encode() for queue in queues)
@@ -113,23 +110,20 @@ class Listener(Waiter):
             self.look_again_soon()
             return
         with selectors.DefaultSelector() as selector:
-            selector.register(self._awake, selectors.EVENT_READ)
+            selector.register(self._alarm, selectors.EVENT_READ)
             if self._driver is not None:
                 selector.register(self._driver.pgconn.socket, selectors.EVENT_READ)
             while (remaining := until - time.monotonic()) > 0 and not self._woken.is_set():
                 if selector.select(remaining) and self._announced():
                     self.look_again_soon()
                     return
-        with suppress(BlockingIOError):
-            self._awake.recv(4096)
+        self._alarm.silence()
 
     def wake(self) -> None:
         super().wake()
-        with suppress(BlockingIOError):  # it is full of alarms already
-            self._alarm.send(b"!")
+        self._alarm.ring()
 
     def close(self) -> None:
-        self._awake.close()
         self._alarm.close()
         for driver in self._hearing:
             driver.remove_notify_handler(self._hear)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -125,7 +125,7 @@ class SQLStore(SQLLimits):
     def wait(self, queues: Sequence[str], timeout: float) -> None:
         waiter = self._waiter or waiting.Waiter(waiting.POLL)
         timeout = min(timeout, self.database.answer_timeout / 2)
-        waiting.wait(waiter, queues, lambda: self._due_in(self._levels(queues)), timeout)
+        waiting.wait(waiter, queues, self._look_for(self._levels(queues)), timeout)
 
     def wake(self) -> None:
         if (waiter := self._waiter) is not None:
@@ -312,13 +312,19 @@ class SQLStore(SQLLimits):
         return {spec.name: spec.max_priority for spec in self._specs(queues)}
 
     def _anything_due(self, levels: Mapping[str, int]) -> bool:
-        due = self._due_in(levels)
+        due = self._look_for(levels)()
         return due is not None and due <= 0
 
-    def _due_in(self, levels: Mapping[str, int]) -> float | None:
+    def _look_for(self, levels: Mapping[str, int]) -> Callable[[], float | None]:
+        """Asks for the seconds until something in these queues may be claimed, None for nothing."""
+        statement = messages_sql.next_due(self.database.dialect, tuple(levels.values()))
         parameters = [each for queue, highest in levels.items() for p in range(highest + 1) for each in (queue, p)]
-        rows = self._fetch(messages_sql.next_due(self.database.dialect, tuple(levels.values())), parameters)
-        return None if rows[0][0] is None else int(rows[0][0]) / 1e6
+
+        def look() -> float | None:
+            due = self._fetch(statement, parameters)[0][0]
+            return None if due is None else int(due) / 1e6
+
+        return look
 
 
 def _maybe_micro(seconds: float | None) -> int | None:

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Collection
 from threading import Event
 
+from kombu.sql.watching import FileWatch, watch
+
 LOOK = 0.005
-"""Seconds between looks at SQLite's data_version: half of it is the usual delay of a message."""
+"""Seconds between looks at SQLite's data_version where nobody tells, or while something is committed all the time."""
 
 POLL = 0.04
 """Seconds between two looks at idle queues where nobody tells: half of it is the usual delay of a message, and a look
-takes the client a quarter of a millisecond."""
+after a pause takes the client half a millisecond."""
 
 SHORTEST_POLL = 0.005
 """Seconds after which the queues are looked at again when they were busy just before."""
@@ -55,26 +57,51 @@ class Waiter:
 
 
 class DataVersion(Waiter):
-    """SQLite's count of what other connections committed (https://www.sqlite.org/pragma.html#pragma_data_version)."""
+    """SQLite's count of what other connections committed (https://www.sqlite.org/pragma.html#pragma_data_version).
+
+    It is looked at when the file was written, where the system tells of that, and every LOOK seconds elsewhere.
+    """
 
     def __init__(self, driver: Callable[[], sqlite3.Connection], idle_poll: float = 5.0) -> None:
         super().__init__(idle_poll)
         self._driver = driver
         self._seen = 0
+        self._watches = False
+        self._file: FileWatch | None = None
 
     def mark(self, queues: Collection[str]) -> None:
         self._execute = self._driver().execute
+        if not self._watches:
+            self._watches = True
+            self._file = watch(self._path(), LOOK)
         self._seen = self._version()
 
     def wait(self, until: float) -> None:
-        """Sleeping takes half the time of waiting for the event, which one looks at as often anyhow."""
         while (remaining := until - time.monotonic()) > 0 and not self._woken.is_set():
-            time.sleep(min(remaining, LOOK))
+            if self._file is not None:
+                self._file.pause(remaining)
+            else:
+                time.sleep(min(remaining, LOOK))
             if self._version() != self._seen:
                 return
 
+    def wake(self) -> None:
+        super().wake()
+        if (file := self._file) is not None:
+            file.wake()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
     def _version(self) -> int:
         return int(self._execute("PRAGMA data_version").fetchone()[0])
+
+    def _path(self) -> str:
+        """Of the file; empty for a database in memory."""
+        rows = self._execute("PRAGMA database_list").fetchall()
+        return next((str(path or "") for _, name, path in rows if name == "main"), "")
 
 
 def wait(waiter: Waiter, queues: Collection[str], due_in: Callable[[], float | None], timeout: float) -> None:
