@@ -1,4 +1,5 @@
-"""``rabbitmq-publish`` and ``rabbitmq-drain``: persistent messages, beside py-amqp alone, Kombu 5.7 and aio-pika."""
+"""``rabbitmq-publish`` and ``rabbitmq-drain``: persistent messages, beside py-amqp and pika alone, Kombu 5.7 and
+aio-pika."""
 
 from __future__ import annotations
 
@@ -21,8 +22,9 @@ from bench.systems.place import HOST, Place
 PORT = int(os.environ.get("KOMBU_RABBITMQ_PORT", "55672"))
 MANAGEMENT_PORT = int(os.environ.get("KOMBU_RABBITMQ_MANAGEMENT_PORT", "55673"))
 GROUP = "RabbitMQ"
-SYSTEMS = ("raw", "amqp", "pika", "5.7", "aio-pika")
+SYSTEMS = ("raw", "raw pika", "amqp", "pika", "5.7", "aio-pika")
 OURS = ("amqp", "pika")
+RAW = {"amqp": ("raw",), "pika": ("raw", "raw pika")}
 SINGLE, BATCHES, DRAIN = "publish, confirmed", "publish by 100", "drain by 100"
 OF_RAW_DRAIN, OF_RAW_SINGLE, OF_RAW_UNCONFIRMED = 0.9, 0.95, 0.5
 PREFETCH = 100
@@ -40,7 +42,8 @@ def publish(options: Options) -> list[Verdict]:
         verdict
         for system in OURS
         for measure, target in ((SINGLE, OF_RAW_SINGLE), (BATCHES, OF_RAW_UNCONFIRMED))
-        for verdict in _against(results, system, measure, target, "raw")
+        for raw in RAW[system]
+        for verdict in _against(results, system, measure, target, raw)
     ]
 
 
@@ -50,11 +53,10 @@ def drain(options: Options) -> list[Verdict]:
 
     results = _rounds(options, ask)
     table.show("drain, one consumer, each acknowledged", results, SYSTEMS)
-    targets = (("raw", OF_RAW_DRAIN), ("5.7", 1.0), ("aio-pika", 1.0))
     return [
         verdict
         for system in OURS
-        for other, target in targets
+        for other, target in (*((raw, OF_RAW_DRAIN) for raw in RAW[system]), ("5.7", 1.0), ("aio-pika", 1.0))
         for verdict in _against(results, system, DRAIN, target, other)
     ]
 
@@ -67,7 +69,7 @@ def _rounds(options: Options, ask: Callable[[str, Place], Mapping[str, Taken]]) 
         return results
     for _ in range(options.rounds):
         for system in SYSTEMS:
-            if system != "pika" or find_spec("pika"):
+            if system not in ("raw pika", "pika") or find_spec("pika"):
                 with _made(system) as place:
                     run(system, place, "make")
                     results.add(GROUP, system, ask(system, place))
@@ -91,7 +93,7 @@ def _missing() -> str | None:
 @contextmanager
 def _made(system: str) -> Iterator[Place]:
     """A virtual host of the system's own."""
-    name = f"kombu-bench-{os.getpid()}-{system}"
+    name = f"kombu-bench-{os.getpid()}-{system.replace(' ', '-')}"
     _request("PUT", f"/api/vhosts/{name}", {})
     _request("PUT", f"/api/permissions/{name}/guest", {"configure": ".*", "write": ".*", "read": ".*"})
     try:

@@ -37,6 +37,10 @@ def system(name: str, place: Place) -> System:
             from systems.raw_rabbitmq import RawRabbitMQ
 
             return RawRabbitMQ(place)
+        case "raw pika", "rabbitmq":
+            from systems.raw_pika import RawPika
+
+            return RawPika(place)
         case ("amqp" | "pika") as scheme, "rabbitmq":
             from systems.natives import Native
 
