@@ -18,7 +18,7 @@ from kombu.sql.waiting import POLL, Waiter
 from kombu_sqlalchemy.database import AnyDatabase
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import Session, SessionTransaction
 
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,8 @@ class BoundDatabase(AnyDatabase):
         return self._connection
 
     def open(self) -> None:
-        """It is."""
+        """It is. Raises :class:`OperationalError` where it would be no part of a transaction."""
+        refuse_autocommit(self._connection, "transport option connection")
 
     def close(self) -> None:
         """It is the caller's."""
@@ -84,7 +85,7 @@ class BoundDatabase(AnyDatabase):
     def announce(self, queues: Collection[str]) -> None:
         """After the commit of a session; of a bare connection nobody hears that, so it is part of the transaction."""
         if self._session is not None:
-            event.listen(self._session, "after_commit", lambda _: self._announcer.announce(queues), once=True)
+            _announcements(self._session).add(self._announcer, queues)
         elif wanted := self._announcer.wanted(queues):
             self._notify(wanted)
 
@@ -105,6 +106,36 @@ class BoundDatabase(AnyDatabase):
         self._provisional = False
 
 
+class _Announcements:
+    """What a session has stored: announced when its transaction has committed, not with a savepoint's end."""
+
+    def __init__(self, session: Session) -> None:
+        self._queues: dict[Announcer, set[str]] = {}
+        event.listen(session, "after_commit", self._announce)
+        event.listen(session, "after_transaction_end", self._forget)
+
+    def add(self, announcer: Announcer, queues: Collection[str]) -> None:
+        self._queues.setdefault(announcer, set()).update(queues)
+
+    def _announce(self, session: Session) -> None:
+        if not session.in_nested_transaction():
+            for announcer, queues in self._queues.items():
+                announcer.announce(queues)
+
+    def _forget(self, _: Session, transaction: SessionTransaction) -> None:
+        if transaction.parent is None:
+            self._queues.clear()
+
+
+def _announcements(session: Session) -> _Announcements:
+    """The session's own."""
+    found = session.info.get(_Announcements)
+    if found is None:
+        found = session.info[_Announcements] = _Announcements(session)
+    assert isinstance(found, _Announcements)  # noqa: S101
+    return found
+
+
 def callers_connection(given: object) -> tuple[Connection, Any]:
     """The connection that ``given`` is or has, and the session if it is one.
 
@@ -120,6 +151,16 @@ def callers_connection(given: object) -> tuple[Connection, Any]:
             raise NotSupported(f"within={given!r}: a SQLAlchemy Connection or Session is needed")
         connection, session = given.connection(), given
     assert isinstance(connection, Connection)  # noqa: S101
-    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
-        raise OperationalError(f"within={given!r}: this connection commits each statement, it has no transaction")
+    refuse_autocommit(connection, f"within={given!r}")
     return connection, session
+
+
+def refuse_autocommit(connection: Connection, said: str) -> None:
+    """Raises :class:`OperationalError` for a connection that commits each statement; ``said`` is how it was given."""
+    level = connection.get_execution_options().get("isolation_level") or getattr(
+        connection.dialect, "_on_connect_isolation_level", None
+    )
+    if level == "AUTOCOMMIT":
+        raise OperationalError(
+            f"{said}: this connection commits each statement, it has no transaction; give it another isolation_level"
+        )

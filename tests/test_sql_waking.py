@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Self
 
 import inotify_simple
 import psycopg
 import pytest
 from django.db import connections
+from django.db.transaction import atomic
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
@@ -256,6 +257,14 @@ class TestAnnouncements:
             assert ear.heard() == []
         assert ear.heard() == ["orders"]
 
+    def test_none_is_sent_at_the_end_of_a_savepoint(self, place: Place, ear: Ear) -> None:
+        connection = place.connect()
+        with callers(place) as within:
+            with savepoint(within):
+                connection.Producer().publish("one", "orders", within=within)
+            assert ear.heard() == []
+        assert ear.heard() == ["orders"]
+
     def test_none_is_sent_for_a_transaction_that_is_rolled_back(self, place: Place, ear: Ear) -> None:
         connection = place.connect()
         with pytest.raises(ZeroDivisionError), callers(place) as within:
@@ -284,6 +293,20 @@ def test_who_was_told_of_what_another_took_looks_again_soon(
         told.result(PATIENCE)
     finally:
         store.wake()
+
+
+@pytest.mark.parametrize("place", places("sqla-postgresql"), indirect=True)
+def test_a_session_hears_of_its_end_once_however_often_it_publishes(place: Place, declared: None) -> None:
+    producer = place.connect().Producer(routing_key="orders")
+    with Session(place.engine) as session:
+        for number in range(20):
+            producer.publish(number, within=session)
+            if number % 3:
+                session.rollback()
+            else:
+                session.commit()
+        assert len(list(session.dispatch.after_commit)) == 1
+    assert len(place.bodies()) == 7
 
 
 class Ear:
@@ -320,6 +343,10 @@ def callers(place: Place) -> Iterator[Any]:
         return
     with Session(place.engine) as session, session.begin():
         yield session
+
+
+def savepoint(within: Any) -> AbstractContextManager[object]:
+    return within.begin_nested() if isinstance(within, Session) else atomic(using=within)
 
 
 @contextmanager

@@ -159,6 +159,19 @@ class InTransactions:
         with committing as connection, pytest.raises(OperationalError, match="commits each statement"):
             self.producer.publish(1, within=connection)
 
+    def test_so_is_one_of_an_engine_that_does(self) -> None:
+        engine = create_engine(self.engine.url, isolation_level="AUTOCOMMIT")
+        with Session(engine) as session, pytest.raises(OperationalError, match=r"commits each statement.*isolation"):
+            self.producer.publish(1, within=session)
+        with engine.connect() as connection, pytest.raises(OperationalError, match="commits each statement"):
+            Connection("sqla://", transport_options={"connection": connection}).connect()
+        with engine.connect().execution_options(isolation_level="SERIALIZABLE") as connection, connection.begin():
+            self.producer.publish(2, within=connection)
+        engine.dispose()
+        message = self.get()
+        assert message is not None
+        assert message.payload == 2
+
     def test_another_database_and_what_is_no_connection_are_refused(self, tmp_path: Path) -> None:
         other = create_engine(f"sqlite:///{tmp_path / 'other.sqlite3'}")
         with Session(other) as session, pytest.raises(NotSupported, match=r"other\.sqlite3"):
