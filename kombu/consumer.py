@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from kombu.abstract import ChannelLike, HasDefaultChannel, has_default_channel, maybe_channel
 from kombu.entity import Queue
+from kombu.exceptions import KombuError
 from kombu.message import Message
 from kombu.serialization import prepare_accept_content
 from kombu.utils.uuid import uuid
@@ -21,7 +22,8 @@ class Consumer:
 
     Each of ``callbacks`` is called with ``(body, message)``; ``on_message(message)`` replaces them and is given
     the message undecoded. A message that cannot be decoded goes to ``on_decode_error(message, error)``; without
-    it, the error is raised where the connection is drained and the message stays unsettled, so it is not lost.
+    it, the error is raised where the connection is drained, with the message as its attribute ``message``; that stays
+    unsettled, so it is not lost.
     ``prefetch_count`` is how many unsettled messages it may hold of each queue; None means the channel's.
     ``accept`` lists the serializers or content types that may be decoded; None means those that are enabled.
     """
@@ -170,6 +172,8 @@ class Consumer:
             body = message.payload
         except Exception as error:
             if self.on_decode_error is None:
+                if isinstance(error, KombuError):
+                    error.message = message
                 raise
             self.on_decode_error(message, error)
         else:

@@ -6,6 +6,8 @@ original as ``__cause__``.
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "AccessRefused",
     "ChannelError",
@@ -45,7 +47,12 @@ TimeoutError = TimeoutError
 
 
 class KombuError(Exception):
-    """The root of the hierarchy."""
+    """The root of the hierarchy.
+
+    ``message``: the :class:`~kombu.Message` that a consumer could not decode, unsettled; None for all other errors.
+    """
+
+    message: Any = None
 
 
 class OperationalError(KombuError):

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property, partial
 from typing import Any, Protocol
 
+from kombu import undecodable
 from kombu.common import ignore_errors
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
@@ -85,13 +86,10 @@ class ConsumerMixin:
     def on_decode_error(self, message: Message, exc: Exception) -> None:
         """Called for a message that cannot be decoded, unless its consumer has an ``on_decode_error`` of its own.
 
-        Logs an error and rejects it: it is kept where its queue has a dead-letter exchange, and dropped by the broker
-        otherwise.
+        Logs an error, and keeps it: it is rejected where its queue is declared with a dead-letter exchange, and put
+        into the queue ``<queue>.dead`` elsewhere, where it would be dropped. Header ``x-rejected-because`` says why.
         """
-        where = message.delivery_info.get("queue") or message.delivery_info.get("routing_key")
-        logger.error("rejected: message of queue %r, %s, cannot be decoded: %s", where, message.content_type, exc)
-        if not message.no_ack:
-            message.reject(because=str(exc))
+        undecodable.keep(message, exc, [queue for consumer in self._consumers for queue in consumer.queues])
 
     def on_connection_error(self, exc: Exception, interval: float) -> None:
         """Called for each failed attempt to connect, with the seconds until the next one."""
@@ -160,7 +158,7 @@ class ConsumerMixin:
             make = partial(Consumer, channel, on_decode_error=self.on_decode_error)
             with ExitStack() as stack:
                 stack.callback(self.on_consume_end, connection, channel)
-                consumers = self.get_consumers(make, channel)
+                consumers = self._consumers = self.get_consumers(make, channel)
                 for consumer in consumers:
                     stack.enter_context(consumer)
                 yield connection, channel, consumers
@@ -191,6 +189,7 @@ class ConsumerMixin:
         return self.connection.channel_errors
 
     _connected = False
+    _consumers: Sequence[Consumer] = ()
 
     def _connect(self, connection: Connection) -> None:
         connection.ensure_connection(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from math import inf
+from numbers import Real
 from typing import Any
 
 from kombu.entity import Queue
@@ -14,7 +15,11 @@ __all__ = [
     "PROPERTIES",
     "as_bytes",
     "basic_properties",
+    "check_priority",
+    "check_text",
+    "check_timeout",
     "milliseconds",
+    "own_headers",
     "seconds_until",
     "sooner",
 ]
@@ -43,9 +48,37 @@ def _encoded(body: str, content_encoding: str) -> bytes:
 
 
 def milliseconds(expiration: float) -> str:
-    if not 0 <= expiration < inf:
-        raise PreconditionFailed(f"expiration={expiration}: seconds from now, not negative and not for ever")
+    if not isinstance(expiration, Real) or not 0 <= expiration < inf:
+        raise PreconditionFailed(f"expiration={expiration!r}: seconds from now, not negative and not for ever")
     return str(round(expiration * 1000))
+
+
+def check_priority(priority: int) -> None:
+    """An octet in AMQP."""
+    if type(priority) is not int or not 0 <= priority <= 255:
+        raise PreconditionFailed(f"priority={priority!r}: a whole number from 0 to 255, higher is first")
+
+
+def check_timeout(name: str, timeout: float | None) -> None:
+    if timeout is not None and not isinstance(timeout, Real):
+        raise PreconditionFailed(f"{name}={timeout!r}: seconds, or None")
+
+
+def check_text(name: str, text: str) -> None:
+    """AMQP's names are UTF-8."""
+    if not isinstance(text, str):
+        raise PreconditionFailed(f"{name}={text!r}: text is needed")
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise PreconditionFailed(f"{name}={text!r:.100} has no UTF-8 form: {exc.reason}") from exc
+
+
+def own_headers(headers: Mapping[str, object] | None) -> dict[str, object]:
+    """A copy."""
+    if headers and not isinstance(headers, Mapping):
+        raise PreconditionFailed(f"headers={headers!r:.100}: a mapping of names to values is needed")
+    return dict(headers or {})
 
 
 def sooner(one: float | None, other: float | None) -> float | None:
@@ -54,6 +87,10 @@ def sooner(one: float | None, other: float | None) -> float | None:
 
 def seconds_until(delay: float | timedelta, eta: datetime | None) -> float:
     """From now on; a moment that has passed is now."""
+    if not isinstance(delay, timedelta | Real):
+        raise PreconditionFailed(f"delay={delay!r}: seconds, or a timedelta")
+    if eta is not None and not isinstance(eta, datetime):
+        raise PreconditionFailed(f"eta={eta!r}: an aware datetime is needed")
     seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
     if eta is None:
         return seconds

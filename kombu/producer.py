@@ -19,7 +19,17 @@ from kombu.exceptions import (
     NotSupported,
     OperationalError,
 )
-from kombu.preparing import as_bytes, basic_properties, milliseconds, seconds_until, sooner
+from kombu.preparing import (
+    as_bytes,
+    basic_properties,
+    check_priority,
+    check_text,
+    check_timeout,
+    milliseconds,
+    own_headers,
+    seconds_until,
+    sooner,
+)
 from kombu.retry import RetryPolicy, retry
 from kombu.serialization import dumps
 from kombu.transport.base import Channel, Content, Publication
@@ -180,6 +190,9 @@ class Producer:
             seconds_until(delay, eta) if delay or eta is not None else 0.0,
             properties,
         )
+        if timeout is not None or confirm_timeout is not None:
+            check_timeout("timeout", timeout)
+            check_timeout("confirm_timeout", confirm_timeout)
         if retry and within is None:
             self._send([publication], declare, retry, retry_policy, timeout, confirm_timeout)
         else:
@@ -288,15 +301,19 @@ class Producer:
             described["message_id"] = uuid()
         method = compression or self.compression
         if method or headers:
-            own_headers = dict(headers or {})
+            described["headers"] = own = own_headers(headers)
             if method:
-                payload, own_headers["compression"] = compress(payload, method)
-            described["headers"] = own_headers
+                payload, own["compression"] = compress(payload, method)
         if priority:
+            check_priority(priority)
             described["priority"] = priority
         if expiration is not None:
             described["expiration"] = milliseconds(expiration)
         key = self.routing_key if routing_key is None else routing_key
+        if not isinstance(key, str) or not key.isascii():
+            check_text("routing_key", key)
+        if not target.isascii():
+            check_text("exchange", target)
         return _new(Publication, (_new(Content, (payload, described)), target, key, mandatory, delay))
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from kombu import formats
 from kombu.exceptions import ContentDisallowed, DecodeError, EncodeError, KombuError, SerializerNotInstalled
 from kombu.formats import pickle_protocol
 from kombu.utils import json
-from kombu.utils.content import media_type, text_or_bytes, usual_encoding, utf8
+from kombu.utils.content import media_type, text_if_it_is, text_or_bytes, usual_encoding, utf8
 
 if TYPE_CHECKING:
     import pickle
@@ -119,7 +119,8 @@ class SerializerRegistry:
 
         ``accept`` lists names or content types; None means what is enabled, or anything with ``force``. A
         content type that no serializer claims is handed over as text or bytes. Without a content encoding,
-        text is UTF-8 and what is not known to be text stays bytes.
+        text is UTF-8 and what is not known to be text stays bytes; without a content type, too, it is text if it is
+        UTF-8, and bytes otherwise.
 
         Raises :class:`~kombu.exceptions.ContentDisallowed` for what is not accepted and
         :class:`~kombu.exceptions.DecodeError` for what is not what its content type promises.
@@ -134,6 +135,8 @@ class SerializerRegistry:
         if kind not in TRUSTED_CONTENT:
             found = self._by_type.get(kind) or self._plugin_for(kind)
             self._check_accepted(kind, found, accept, force)
+        if not content_type and not content_encoding:
+            return text_if_it_is(data)
         body = text_or_bytes(
             data, content_encoding or (found.content_encoding if found else usual_encoding(content_type))
         )

@@ -161,7 +161,7 @@ def test_an_alternate_exchange_that_is_no_name_is_refused(channel: Channel) -> N
         channel.exchange_declare("shop", arguments={"alternate-exchange": 5})
 
 
-@pytest.mark.parametrize("bad", ["n" * 256, "nul\x00inside"])
+@pytest.mark.parametrize("bad", ["n" * 256, "nul\x00inside", "half \ud800"])
 def test_names_that_no_broker_takes_are_refused(bad: str, channel: Channel, store: MemoryStore) -> None:
     with pytest.raises(PreconditionFailed, match="name"):
         channel.queue_declare(bad)

@@ -65,8 +65,9 @@ def broker(name: str) -> Broker:
 class Worker(ConsumerMixin):
     """Takes from ``orders`` and notes what happens to it; stops after ``enough`` bodies."""
 
-    def __init__(self, connection: Connection, enough: int = 1, **consumer: Any) -> None:
+    def __init__(self, connection: Connection, enough: int = 1, queue: Queue = orders, **consumer: Any) -> None:
         self.connection = connection
+        self.queue = queue
         self.enough = enough
         self.consumer = consumer
         self.bodies: list[Any] = []
@@ -75,7 +76,7 @@ class Worker(ConsumerMixin):
         self.consuming = threading.Event()
 
     def get_consumers(self, Consumer: Any, channel: Any) -> Sequence[Any]:
-        return [Consumer(queues=[orders], callbacks=[self.on_order], **self.consumer)]
+        return [Consumer(queues=[self.queue], callbacks=[self.on_order], **self.consumer)]
 
     def on_order(self, body: Any, message: Message) -> None:
         message.ack()
@@ -260,13 +261,12 @@ def test_what_cannot_be_decoded_is_dead_lettered_and_logged(
     connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     orders(connection).delete()
-    Queue("orders", queue_arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"})(
-        connection
-    ).declare()
+    to_dead = Queue("orders", queue_arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"})
+    to_dead(connection).declare()
     Queue("dead")(connection).declare()
     undecodable(connection)
     publish(connection, "good")
-    worker = Worker(connection, auto_declare=False)
+    worker = Worker(connection, queue=to_dead)
     worker.run()
     assert worker.bodies == ["good"]
     dead = take(connection, "dead")
@@ -275,15 +275,30 @@ def test_what_cannot_be_decoded_is_dead_lettered_and_logged(
     assert "queue 'orders', application/json, cannot be decoded" in caplog.text
 
 
-def test_what_cannot_be_decoded_and_is_settled_already_is_logged(
-    connection: Connection, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("no_ack", [False, True])
+def test_where_nobody_keeps_dead_letters_it_is_put_into_a_queue_for_them(
+    connection: Connection, caplog: pytest.LogCaptureFixture, no_ack: bool
 ) -> None:
     undecodable(connection)
     publish(connection, "good")
-    worker = Worker(connection, no_ack=True)
+    worker = Worker(connection, no_ack=no_ack)
     worker.run()
     assert worker.bodies == ["good"]
-    assert "cannot be decoded" in caplog.text
+    dead = take(connection, "orders.dead")
+    assert (dead.body, dead.content_type) == (b"{", "application/json")
+    assert "not JSON" in dead.headers["x-rejected-because"]
+    assert "put into queue 'orders.dead'" in caplog.text
+
+
+def test_where_it_cannot_be_put_anywhere_it_stays(
+    connection: Connection, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Queue("orders.dead", queue_arguments={"x-max-length": 0, "x-overflow": "reject-publish"})(connection).declare()
+    undecodable(connection)
+    publish(connection, "good")
+    Worker(connection).run()
+    assert "not settled" in caplog.text
+    assert take(connection).body == b"{"
 
 
 def test_a_consumer_may_have_its_own_way_with_what_cannot_be_decoded(connection: Connection) -> None:

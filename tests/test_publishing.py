@@ -157,9 +157,9 @@ def test_a_message_lives_as_long_as_the_shorter_of_its_own_and_its_queues_time(
 def test_a_higher_priority_comes_first_and_none_is_above_the_queues(connection: Connection) -> None:
     Queue("ranked", max_priority=5)(connection).declare()
     producer = connection.Producer(routing_key="ranked")
-    for body, priority in [("none", 0), ("five", 5), ("two", 2), ("nine", 9), ("five again", 5), ("below", -3)]:
+    for body, priority in [("none", 0), ("five", 5), ("two", 2), ("nine", 9), ("five again", 5)]:
         producer.publish(body, priority=priority)
-    assert bodies(connection, "ranked") == ["five", "nine", "five again", "two", "none", "below"]
+    assert bodies(connection, "ranked") == ["five", "nine", "five again", "two", "none"]
 
 
 def test_a_queue_without_priorities_keeps_the_order(producer: Producer, connection: Connection) -> None:

@@ -45,6 +45,38 @@ def test_an_expiration_that_is_no_time_from_now_is_refused(expiration: float, pr
     assert counts(name).total == 0
 
 
+@pytest.mark.parametrize(
+    ("bad", "named"),
+    [
+        ({"expiration": "abc"}, "expiration='abc'"),
+        ({"expiration": "5"}, "expiration='5'"),
+        ({"delay": "soon"}, "delay='soon'"),
+        ({"eta": "2030-01-01"}, "eta='2030-01-01'"),
+        ({"timeout": "1"}, "timeout='1'"),
+        ({"confirm_timeout": "1"}, "confirm_timeout='1'"),
+        ({"routing_key": 5}, "routing_key=5"),
+        ({"headers": [1]}, r"headers=\[1\]"),
+        ({"priority": "high"}, "priority='high'"),
+        ({"priority": -1}, "priority=-1"),
+        ({"priority": 256}, "priority=256"),
+        ({"priority": 1.5}, "priority=1.5"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused_by_name(
+    bad: dict[str, Any], named: str, producer: Producer, name: str
+) -> None:
+    with pytest.raises(PreconditionFailed, match=named):
+        producer.publish("x", **bad)
+    assert counts(name).total == 0
+
+
+@pytest.mark.parametrize("where", ["routing_key", "exchange"])
+def test_half_a_surrogate_pair_is_refused(where: str, producer: Producer, name: str) -> None:
+    with pytest.raises(KombuError):
+        producer.publish("x", **{where: "half \ud800"})
+    assert counts(name).total == 0
+
+
 def test_an_unknown_property_is_a_type_error(producer: Producer, name: str) -> None:
     with pytest.raises(TypeError, match="correlationid"):
         producer.publish("x", correlationid="typo")

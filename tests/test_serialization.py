@@ -102,6 +102,13 @@ def test_a_body_that_no_serializer_claims_is_handed_over(
     assert loads(b"abc", content_type, content_encoding) == expected
 
 
+@pytest.mark.parametrize("body", [b"\xff\x00 junk", b"caf\xe9"])
+def test_a_body_that_nothing_is_said_about_and_that_is_no_text_stays_as_it_is(body: bytes) -> None:
+    assert loads(body, None, None) == body
+    with pytest.raises(DecodeError):
+        loads(body, "text/plain", None)
+
+
 def test_a_message_without_a_body_stays_without() -> None:
     assert loads(None, "application/json", "utf-8") is None
 

@@ -34,8 +34,9 @@ def test_what_cannot_be_decoded_is_raised_and_not_lost(
     publish(connection, "good")
     seen: list[Any] = []
     with connection.Consumer(orders, callbacks=[lambda body, message: seen.append(body)]):
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             connection.drain_events(timeout=PATIENCE)
+        assert caught.value.message.delivery_info["queue"] == "orders"
         drain(connection, 1)
     assert (seen, counts(name).total) == (["good"], 2)
 

@@ -6,7 +6,7 @@ import codecs
 
 from kombu.exceptions import DecodeError, EncodeError
 
-__all__ = ["media_type", "text_or_bytes", "usual_encoding", "utf8"]
+__all__ = ["media_type", "text_if_it_is", "text_or_bytes", "usual_encoding", "utf8"]
 
 _BINARY = frozenset({"binary", "ascii-8bit"})
 _SLOW_CHARSETS = frozenset({"idna", "punycode"})
@@ -40,6 +40,14 @@ def text_or_bytes(data: str | bytes, encoding: str) -> str | bytes:
         raise DecodeError(f"the content encoding {encoding[:40]!r} is not a charset") from exc
     except ValueError as exc:
         raise DecodeError(f"the body is not {encoding[:40]} text: {exc}") from exc
+
+
+def text_if_it_is(data: str | bytes) -> str | bytes:
+    """Of a body that nothing is said about: UTF-8 text, or else the bytes."""
+    try:
+        return data if isinstance(data, str) else str(data, "utf-8")
+    except ValueError:
+        return data
 
 
 def utf8(text: str) -> bytes:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from kombu.exceptions import EncodeError, KombuError
+from kombu.connection import Connection
+from kombu.consumer import Consumer
+from kombu.entity import Queue
+from kombu.exceptions import DecodeError, EncodeError, KombuError
 from kombu.message import Message
+from kombu.mixins import ConsumerMixin, MakesConsumers
 from kombu.testing.transports.case import TransportCase, refused
 from kombu.testing.transports.features import Feature, promises
+from kombu.transport.base import Channel
 
 HEADERS: dict[str, object] = {
     "text": 'größe 注文 📦 it\'s "50%"',
@@ -31,7 +37,27 @@ PROPERTIES: dict[str, object] = {
     "type": "order.created",
     "app_id": "shop",
 }
+JUNK = {"content_type": "application/json", "content_encoding": "utf-8"}
 MIB = 2**20
+
+
+class _Worker(ConsumerMixin):
+    """Takes one body."""
+
+    def __init__(self, connection: Connection, queue: Queue) -> None:
+        self.connection, self.queue, self.bodies = connection, queue, list[object]()
+
+    def get_consumers(self, Consumer: MakesConsumers, channel: Channel) -> Sequence[Consumer]:
+        return [Consumer(queues=[self.queue], callbacks=[self.take])]
+
+    def take(self, body: object, message: Message) -> None:
+        message.ack()
+        self.bodies.append(body)
+        self.should_stop = True
+
+
+def _never(body: object, message: Message) -> None:
+    raise AssertionError(f"{body!r} was decoded")
 
 
 class ContentConformance(TransportCase):
@@ -47,6 +73,36 @@ class ContentConformance(TransportCase):
         body: object
         for body in ({"größe": [1, 2.5, None, True]}, [], "注文 📦", 7, None):
             assert self.round_trip(body).payload == body
+
+    @promises(Feature.BODIES)
+    def test_a_body_that_is_not_what_it_says_is_raised_with_its_message_and_kept(self) -> None:
+        orders, errors = self.queue(), list[DecodeError]()
+        self.publish(b"{", to=orders, **JUNK)
+        with self.other.Consumer(orders, callbacks=[_never]):
+            while not errors:
+                try:
+                    self.drain(self.other, lambda: False)
+                except DecodeError as error:
+                    errors.append(error)
+            errors[0].message.requeue()
+        [message] = self.receive(orders)
+        assert message.body == b"{"
+        message.reject()
+        assert self.is_empty(orders)
+
+    @promises(Feature.BODIES)
+    def test_a_mixin_puts_what_it_cannot_decode_where_it_is_kept(self) -> None:
+        orders, dead = self.queue("orders"), self.queue("orders.dead")
+        self.publish(b"{", to=orders, headers={"number": 7}, **JUNK)
+        self.publish("good", to=orders)
+        worker = _Worker(self.connect(), orders)
+        worker.run()
+        assert worker.bodies == ["good"]
+        [message] = self.receive(dead)
+        assert (message.body, message.content_type, message.headers["number"]) == (b"{", "application/json", 7)
+        assert "JSON" in message.headers["x-rejected-because"]
+        message.ack()
+        assert self.is_empty(orders)
 
     @promises(Feature.LARGE_BODIES)
     def test_a_body_of_a_mebibyte_comes_out_whole(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import fields
 from math import inf
 
 from kombu.exceptions import AccessRefused, NotFound, NotSupported, PreconditionFailed
+from kombu.preparing import check_text
 from kombu.transport.base import Arguments
 from kombu.transport.virtual.routing import EXCHANGE_TYPES, HEADERS_RULES
 from kombu.transport.virtual.store import Attended, Capabilities, QueueSpec, Store
@@ -114,6 +115,7 @@ def check_ends(topology: Topology, binding: BindingSpec) -> None:
     """Raises :class:`NotFound` when what is to be bound does not exist."""
     if len(binding.routing_key) > MAX_NAME:
         raise PreconditionFailed(f"a routing key has {MAX_NAME} characters at most, not {len(binding.routing_key)}")
+    check_text("routing_key", binding.routing_key)
     source = topology.exchange(binding.source)
     if source is None:
         raise NotFound(f"no exchange {binding.source!r}: declare it before binding to it")
@@ -133,6 +135,7 @@ def _check_name(kind: str, name: str) -> None:
         raise PreconditionFailed(f"{kind} {name[:40]!r}…: a name has {MAX_NAME} characters at most, not {len(name)}")
     if "\x00" in name:
         raise PreconditionFailed(f"{kind} {name!r}: a name cannot have the character NUL")
+    check_text(f"the name of the {kind}", name)
 
 
 def _check_known(
