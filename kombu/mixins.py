@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from kombu import undecodable
 from kombu.common import ignore_errors
 from kombu.connection import Connection
+from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 from kombu.message import Message
 from kombu.messaging import Consumer, Producer
@@ -89,7 +90,7 @@ class ConsumerMixin:
         Logs an error, and keeps it: it is rejected where its queue is declared with a dead-letter exchange, and put
         into the queue ``<queue>.dead`` elsewhere, where it would be dropped. Header ``x-rejected-because`` says why.
         """
-        undecodable.keep(message, exc, [queue for consumer in self._consumers for queue in consumer.queues])
+        undecodable.keep(message, exc, self._queues)
 
     def on_connection_error(self, exc: Exception, interval: float) -> None:
         """Called for each failed attempt to connect, with the seconds until the next one."""
@@ -158,7 +159,8 @@ class ConsumerMixin:
             make = partial(Consumer, channel, on_decode_error=self.on_decode_error)
             with ExitStack() as stack:
                 stack.callback(self.on_consume_end, connection, channel)
-                consumers = self._consumers = self.get_consumers(make, channel)
+                consumers = self.get_consumers(make, channel)
+                self._queues = [queue for consumer in consumers for queue in consumer.queues]
                 for consumer in consumers:
                     stack.enter_context(consumer)
                 yield connection, channel, consumers
@@ -189,7 +191,7 @@ class ConsumerMixin:
         return self.connection.channel_errors
 
     _connected = False
-    _consumers: Sequence[Consumer] = ()
+    _queues: Sequence[Queue] = ()
 
     def _connect(self, connection: Connection) -> None:
         connection.ensure_connection(

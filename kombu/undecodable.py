@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from kombu.entity import Queue
-from kombu.exceptions import KombuError
+from kombu.exceptions import KombuError, NotBoundError
 from kombu.message import Message
 from kombu.producer import Producer
 
@@ -24,6 +24,8 @@ def keep(message: Message, error: Exception, queues: Iterable[Queue]) -> None:
 
     Where that cannot be, it stays unsettled, and comes again when the consumer has ended. Logs an error in any case.
     """
+    if message.channel is None:
+        raise NotBoundError("the message belongs to no channel: there is nothing to keep it in")
     name = str(message.delivery_info.get("queue") or message.delivery_info.get("routing_key"))
     said = f"message of queue {name!r}, {message.content_type}, cannot be decoded: {error}"
     own = [queue for queue in queues if queue.name == name]
@@ -33,7 +35,7 @@ def keep(message: Message, error: Exception, queues: Iterable[Queue]) -> None:
         return
     dead = Queue(f"{name}.dead", durable=all(queue.durable for queue in own))
     try:
-        _copy(message, dead, str(error))
+        _copy(message, Producer(message.channel), dead, str(error))
     except (KombuError, TimeoutError) as exc:
         logger.error("not settled: %s; it could not be put into queue %r: %s", said, dead.name, exc)
         return
@@ -41,11 +43,11 @@ def keep(message: Message, error: Exception, queues: Iterable[Queue]) -> None:
     message.ack()
 
 
-def _copy(message: Message, queue: Queue, why: str) -> None:
+def _copy(message: Message, producer: Producer, queue: Queue, why: str) -> None:
     """With what can be said of it in AMQP's words; what is not text there is another program's."""
     headers = message.headers if isinstance(message.headers, Mapping) else {}
     kind, encoding = message.content_type, message.content_encoding
-    Producer(message.channel).publish(
+    producer.publish(
         message.body or b"",
         routing_key=queue.name,
         declare=[queue],

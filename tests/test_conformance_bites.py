@@ -11,6 +11,7 @@ from kombu.testing import (
     BrowseConformance,
     EndingConformance,
     LimitsConformance,
+    PauseConformance,
     StoreConformance,
     TopologyConformance,
 )
@@ -28,6 +29,7 @@ class Everything(
     AttendanceConformance,
     EndingConformance,
     LimitsConformance,
+    PauseConformance,
 ):
     """All the promises, tried quickly on a store with a fault."""
 

@@ -9,6 +9,7 @@ from kombu.testing import (
     BrowseConformance,
     EndingConformance,
     LimitsConformance,
+    PauseConformance,
     StoreConformance,
     TopologyConformance,
 )
@@ -22,6 +23,7 @@ class TestMemoryStore(
     AttendanceConformance,
     EndingConformance,
     LimitsConformance,
+    PauseConformance,
 ):
     def setup_method(self) -> None:
         super().setup_method()

@@ -62,6 +62,12 @@ class Feature(Enum):
     EXPIRES = "Queues that expire", ("x-expires",)
     AUTO_DELETE_EXCHANGE = "Auto-deleted exchanges", ("auto_delete",)
     STATISTICS = "Statistics", ()
+    STATISTICS_LEASED = "Statistics: messages that are held", ("leased",)
+    STATISTICS_DELAYED = "Statistics: delayed messages", ("delay",)
+    STATISTICS_CONSUMERS = "Statistics: consumers", ("consumers",)
+    STATISTICS_OLDEST = "Statistics: age of the oldest message", ("oldest",)
+    BROWSING = "Looking at messages, requeueing and discarding chosen ones", ("browse",)
+    PAUSING = "Pausing a queue", ("pause",)
     MOVING = "Moving to and from other transports", ()
     ERRORS = "The same errors", ()
 

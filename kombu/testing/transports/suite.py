@@ -7,6 +7,7 @@ from kombu.testing.transports.contents import ContentConformance
 from kombu.testing.transports.declaring import DeclaringConformance
 from kombu.testing.transports.limits import LimitConformance
 from kombu.testing.transports.moving import MovingConformance
+from kombu.testing.transports.operating import OperatingConformance
 from kombu.testing.transports.routing import RoutingConformance
 from kombu.testing.transports.settling import SettlingConformance
 from kombu.testing.transports.statistics import StatisticsConformance
@@ -24,6 +25,7 @@ class TransportConformance(
     LimitConformance,
     TemporaryConformance,
     StatisticsConformance,
+    OperatingConformance,
     MovingConformance,
 ):
     """The promises of every transport, tried on one of yours.

@@ -96,7 +96,7 @@ class MemoryStore:
             found: list[Delivery] = []
             for name, limit in wants.items():
                 queue = self._shared.queues.get(name)
-                if queue is not None:
+                if queue is not None and not queue.paused:
                     found += queue.claim(limit, now, lease, token)
             return found
 
@@ -155,6 +155,19 @@ class MemoryStore:
         with self._shared.lock:
             found, token = self._shared.queues.get(queue), random.getrandbits(63)
             return found.claim_chosen([int(id) for id in ids], self._clock(), lease, token) if found else []
+
+    def pause(self, queue: str, paused: bool = True) -> bool:
+        with self._shared.lock:
+            found = self._shared.queues.get(queue)
+            if found is None:
+                return False
+            found.paused = paused
+            self._shared.changed.notify_all()
+            return True
+
+    def paused(self) -> list[str]:
+        with self._shared.lock:
+            return [name for name, queue in self._shared.queues.items() if queue.paused]
 
     def declare(self, queue: QueueSpec) -> None:
         with self._shared.lock:
@@ -300,7 +313,8 @@ class Shared:
         return queue
 
     def next_due(self, queues: Sequence[str]) -> float:
-        return min((self.queues[name].next_due() for name in queues if name in self.queues), default=math.inf)
+        known = [self.queues[name] for name in queues if name in self.queues]
+        return min((queue.next_due() for queue in known if not queue.paused), default=math.inf)
 
     def settle(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
         answers = []

@@ -47,6 +47,7 @@ class Queue:
 
     def __init__(self, spec: QueueSpec, now: float) -> None:
         self.spec = spec
+        self.paused = False
         self.refuses = spec.refuses_when_full and (spec.max_length is not None or spec.max_bytes is not None)
         self._lines: dict[int, deque[_Message]] = {0: deque()}
         self._skipped: set[int] = set()
