@@ -1,4 +1,8 @@
-"""Migrations that take over what is there: ``kombu_sqlalchemy`` makes the same tables, and either may come first."""
+"""Migrations that take over what is there: ``kombu_sqlalchemy`` makes the same tables, and either may come first.
+
+A router is asked before the database is looked at: where it refuses, there may be no tables to look at. On the way back
+Django's own operations ask it.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,11 @@ class CreateTable(CreateModel):
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
     ) -> None:
         model: type[Model] = to_state.apps.get_model(app_label, self.name)
+        if not self.allow_migrate_model(schema_editor.connection.alias, model):
+            return
         if model._meta.db_table not in _tables(schema_editor):
             super().database_forwards(app_label, schema_editor, from_state, to_state)
-        elif self.allow_migrate_model(schema_editor.connection.alias, model):
+        else:
             _add_missing_indexes(schema_editor, model)
 
 
@@ -28,6 +34,8 @@ class AddColumn(AddField):
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
     ) -> None:
         model: type[Model] = to_state.apps.get_model(app_label, self.model_name)
+        if not self.allow_migrate_model(schema_editor.connection.alias, model):
+            return
         [field] = [each for each in model._meta.concrete_fields if each.name == self.name]
         if field.column not in _columns(schema_editor, model._meta.db_table):
             super().database_forwards(app_label, schema_editor, from_state, to_state)
@@ -40,6 +48,8 @@ class MakeIndex(AddIndex):
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
     ) -> None:
         model: type[Model] = to_state.apps.get_model(app_label, self.model_name)
+        if not self.allow_migrate_model(schema_editor.connection.alias, model):
+            return
         if self.index.name not in _indexes(schema_editor, model._meta.db_table):
             super().database_forwards(app_label, schema_editor, from_state, to_state)
 
@@ -51,6 +61,8 @@ class DropIndex(RemoveIndex):
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
     ) -> None:
         model: type[Model] = from_state.apps.get_model(app_label, self.model_name)
+        if not self.allow_migrate_model(schema_editor.connection.alias, model):
+            return
         if self.name in _indexes(schema_editor, model._meta.db_table):
             super().database_forwards(app_label, schema_editor, from_state, to_state)
 

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from django.db import transaction
+from django.db import DatabaseError, connections, transaction
 
-from kombu import Connection, Queue
-from kombu.exceptions import NotSupported
+from kombu import Connection, Message, Queue
+from kombu.exceptions import MessageReturned, NotSupported, OperationalError
+from kombu.sql.liveness import is_dead
+from tests.background import eventually
+from tests.outside import end
 from tests.places import Place, places
 
 ON_DJANGO = places("django-sqlite", "django-postgresql", "django-mariadb")
@@ -40,6 +43,88 @@ class TestManualCommits:
             transaction.commit(using=alias)
             assert place.bodies() == ["committed", "with it"]
 
+    def test_so_is_what_names_it_as_the_transaction(self, place: Place) -> None:
+        alias = place.url.removeprefix("django://")
+        producer = place.connect().Producer()
+        Queue("orders")(producer.channel).declare()
+        with committing_oneself(alias):
+            producer.publish("rolled back", "orders", within=alias)
+            transaction.rollback(using=alias)
+            producer.publish("committed", "orders", within=alias)
+            assert place.bodies() == []
+            transaction.commit(using=alias)
+            assert place.bodies() == ["committed"]
+
+    def test_so_is_an_acknowledgement(self, place: Place) -> None:
+        alias = place.url.removeprefix("django://")
+        message = delivered(place.connect())
+        with committing_oneself(alias):
+            message.ack(within=alias)
+            transaction.rollback(using=alias)
+            assert place.bodies() == ["order"]
+            message.ack(within=alias)
+            assert place.bodies() == ["order"]
+            transaction.commit(using=alias)
+            assert place.bodies() == []
+        message.ack()
+
+    def test_an_acknowledgement_that_was_rolled_back_leaves_the_message_to_be_requeued(self, place: Place) -> None:
+        alias = place.url.removeprefix("django://")
+        connection = place.connect()
+        message = delivered(connection)
+        with committing_oneself(alias):
+            message.ack(within=alias)
+            transaction.rollback(using=alias)
+        message.requeue()
+        again = Queue("orders")(connection).get()
+        assert again is not None
+        assert (again.payload, again.delivery_info["redelivered"]) == ("order", True)
+
+    def test_where_it_is_over_nothing_is_acknowledged_in_it(self, place: Place) -> None:
+        alias = place.url.removeprefix("django://")
+        message = delivered(place.connect())
+        with committing_oneself(alias):
+            pass
+        with pytest.raises(OperationalError, match="no transaction is open"):
+            message.ack(within=alias)
+        assert place.bodies() == ["order"]
+
+    def test_so_is_a_batch_of_many_statements(self, place: Place) -> None:
+        alias = place.url.removeprefix("django://")
+        producer = place.connect().Producer()
+        Queue("orders")(producer.channel).declare()
+        with committing_oneself(alias):
+            producer.publish_many(map(str, range(250)), routing_key="orders")
+            transaction.rollback(using=alias)
+            assert place.bodies() == []
+            producer.publish_many(map(str, range(250)), routing_key="orders")
+            transaction.commit(using=alias)
+            assert len(place.bodies()) == 250
+
+    def test_so_is_a_declaration(self, place: Place) -> None:
+        alias = place.url.removeprefix("django://")
+        producer = place.connect().Producer()
+        with committing_oneself(alias):
+            Queue("orders")(producer.channel).declare()
+            producer.publish("rolled back", "orders", mandatory=True)
+            transaction.rollback(using=alias)
+        with pytest.raises(MessageReturned):
+            producer.publish("to nobody", "orders", mandatory=True)
+        Queue("orders")(producer.channel).declare()
+        producer.publish("stored", "orders", mandatory=True)
+        assert place.bodies() == ["stored"]
+
+    def test_closing_a_connection_leaves_it_open(self, place: Place) -> None:
+        alias = place.url.removeprefix("django://")
+        connections[alias].close()
+        connection = place.connect()
+        Queue("orders")(connection).declare()  # now Django's connection is one that this one has opened
+        with committing_oneself(alias):
+            connection.Producer().publish("order", "orders")
+            connection.close()
+            transaction.commit(using=alias)
+            assert place.bodies() == ["order"]
+
     def test_others_do_not_publish_within_it(self, place: Place) -> None:
         """Whoever has the turn: it is this thread's own connection."""
         alias = place.url.removeprefix("django://")
@@ -53,3 +138,57 @@ class TestManualCommits:
     def test_settings_without_autocommit_are_refused(self, place: Place) -> None:
         with pytest.raises(NotSupported, match="AUTOCOMMIT=False"):
             Connection(place.aliased(AUTOCOMMIT=False)).connect()
+
+
+@pytest.mark.parametrize("place", places("django-postgresql", "django-mariadb"), indirect=True)
+def test_a_transaction_that_the_server_has_ended_is_not_gone_on_with_in_another(place: Place) -> None:
+    alias = place.url.removeprefix("django://")
+    producer = place.connect().Producer()
+    Queue("orders")(producer.channel).declare()
+    with committing_oneself(alias):
+        producer.publish("lost", "orders")
+        end(place, [own_process(alias)])
+        eventually(lambda: is_dead(connections[alias].connection))
+        with pytest.raises(OperationalError):
+            producer.publish("next", "orders")
+        connections[alias].close()
+    assert place.bodies() == []
+    producer.publish("stored", "orders")
+    assert place.bodies() == ["stored"]
+
+
+@pytest.mark.parametrize("place", places("django-postgresql"), indirect=True)
+def test_a_transaction_that_has_failed_is_the_applications_to_roll_back(place: Place) -> None:
+    alias = place.url.removeprefix("django://")
+    producer = place.connect().Producer()
+    Queue("orders")(producer.channel).declare()
+    with committing_oneself(alias):
+        with pytest.raises(DatabaseError), connections[alias].cursor() as cursor:
+            cursor.execute("SELECT 1 / 0")
+        with pytest.raises(OperationalError, match="transaction is aborted"):
+            producer.publish("too late", "orders")
+        transaction.rollback(using=alias)
+        producer.publish("rolled back", "orders")
+        transaction.rollback(using=alias)
+        producer.publish("stored", "orders")
+        transaction.commit(using=alias)
+    assert place.bodies() == ["stored"]
+
+
+def own_process(alias: str) -> int:
+    """The server's, for this thread's connection."""
+    with connections[alias].cursor() as cursor:
+        function = "pg_backend_pid" if connections[alias].vendor == "postgresql" else "CONNECTION_ID"
+        cursor.execute(f"SELECT {function}()")
+        [(number,)] = cursor.fetchall()
+    return int(number)
+
+
+def delivered(connection: Connection) -> Message:
+    """The only message of its queue, not acknowledged yet."""
+    orders = Queue("orders")(connection)
+    orders.declare()
+    connection.Producer().publish("order", "orders")
+    message = orders.get()
+    assert message is not None
+    return message

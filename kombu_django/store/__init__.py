@@ -28,10 +28,11 @@ class DjangoStore(SQLStore):
         self.alias = alias
 
     def within(self, connection: object) -> DjangoStore:
-        """``connection``: the database's alias or its Django connection, in whose ``atomic`` block the caller is."""
+        """``connection``: the database's alias or its Django connection, in whose transaction the caller is: an
+        ``atomic`` block, or one that it commits itself."""
         mine = connections[self.alias]
         if connection not in (self.alias, mine):
             raise NotSupported(f"within={connection!r}: this queue is in the database {self.alias!r}")
-        if not mine.in_atomic_block:
+        if not self.in_transaction:
             raise OperationalError(f"within={connection!r}: no transaction is open on database {self.alias!r}")
         return self

@@ -86,7 +86,7 @@ class DjangoDatabase(Database):
         """Close what :meth:`open` opened in this thread, unless a transaction is open: nobody else may do it there."""
         self._stop_listening()
         mine, self._opened = self._opened, None
-        if mine is not None and mine is self.connection and not mine.in_atomic_block:
+        if mine is not None and mine is self.connection and not self.in_callers_transaction:
             mine.close()
 
     def session(self, visiting: bool = False) -> AbstractContextManager[None]:
@@ -142,7 +142,18 @@ class DjangoDatabase(Database):
         return known
 
     def transaction(self) -> AbstractContextManager[None]:
+        if self._is_to_begin():
+            self.run("BEGIN IMMEDIATE")
         return transaction.atomic(using=self.alias)
+
+    def _is_to_begin(self) -> bool:
+        """On SQLite, where an application that commits itself has begun nothing yet: ``atomic`` makes a savepoint then,
+        which commits when it ends."""
+        connection = self.connection
+        if connection.vendor != "sqlite" or connection.autocommit or connection.in_atomic_block:
+            return False
+        driver: Any = connection.connection
+        return not driver.in_transaction
 
     @property
     def in_callers_transaction(self) -> bool:
@@ -200,7 +211,7 @@ class DjangoDatabase(Database):
     def _connect(self) -> None:
         """Anew where the server has hung up since the last statement."""
         connection = self.connection
-        if connection.connection is not None and not connection.in_atomic_block and is_dead(connection.connection):
+        if connection.connection is not None and not self.in_callers_transaction and is_dead(connection.connection):
             connection.close()
         if connection.connection is None:
             in_time = _connecting(connection, self.connect_timeout, self.answer_timeout)
@@ -218,7 +229,7 @@ class DjangoDatabase(Database):
     def _listener(self) -> Any | None:
         self.connection.ensure_connection()
         driver: Any = self.connection.connection
-        if self.connection.in_atomic_block or not self._is_direct(driver):
+        if self.in_callers_transaction or not self._is_direct(driver):
             return None
         if driver not in _listening:
             self.run(LISTEN)
@@ -230,7 +241,7 @@ class DjangoDatabase(Database):
         """Unless another store does, too, at this thread's connection: who has that next is told nothing."""
         connection = self.connection
         listeners = _listeners(connection)
-        if listeners is None or connection.in_atomic_block:
+        if listeners is None or self.in_callers_transaction:
             return
         listeners.discard(self)
         if not listeners:

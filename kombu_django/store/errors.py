@@ -31,7 +31,7 @@ def _lost(connection: BaseDatabaseWrapper, began_with: object) -> bool:
     """Where a transaction could not end, Django may have gone on to a new connection."""
     if connection.connection is None or began_with not in (None, connection.connection):
         return True
-    if connection.in_atomic_block or connection.is_usable():
+    if connection.in_atomic_block or not connection.autocommit or connection.is_usable():
         return False
     connection.close()
     return True
