@@ -16,7 +16,7 @@ from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.exceptions import ChannelError, MessageReturned, NotFound, PreconditionFailed
 from kombu.message import Message
-from kombu.transport.base import Channel, Content, Publication, QueueStatistics
+from kombu.transport.base import Channel, Content, GivesBatches, Publication, QueueStatistics
 from kombu.utils.uuid import uuid
 
 __all__ = ["Moved", "move"]
@@ -82,29 +82,39 @@ class _Move:
         self._taking, self._here = taking, here
         self._target, self._giving, self._there = target, giving, there
         self.count = 0
+        self._largest = _MOST_BYTES
+        """Body of those that came last."""
 
     def run(self, batch: int, limit: int | None, progress: Progress | None) -> int:
-        while limit is None or self.count < limit:
-            messages = self._take(batch if limit is None else min(batch, limit - self.count))
-            if not messages:
-                break
-            self._give(messages)
-            if progress is not None:
-                progress(self.count)
+        more = True
+        while more and (limit is None or self.count < limit):
+            messages, more = self._take(batch if limit is None else min(batch, limit - self.count))
+            if messages:
+                self._give(messages)
+                if progress is not None:
+                    progress(self.count)
         self._taking.queue_declare(self._here, passive=True)  # answered when the acknowledgements were carried out
         return self.count
 
-    def _take(self, most: int) -> list[Message]:
-        """Not with a consumer: the end of one could be the end of the queue."""
+    def _take(self, most: int) -> tuple[list[Message], bool]:
+        """And whether there may be more. Not with a consumer: the end of one could be the end of the queue."""
         taken: list[Message] = []
-        size = 0
-        while len(taken) < most and size < _MOST_BYTES:
-            message = self._taking.basic_get(self._here)
-            if message is None:
-                break
-            taken.append(message)
-            size += len(message.body or b"")
-        return taken
+        left = _MOST_BYTES
+        while len(taken) < most and left > 0:
+            found = self._get(min(most - len(taken), left // max(self._largest, 1) + 1))
+            if not found:
+                return taken, False
+            taken += found
+            sizes = [len(message.body or b"") for message in found]
+            left -= sum(sizes)
+            self._largest = max(sizes)
+        return taken, True
+
+    def _get(self, most: int) -> list[Message]:
+        if isinstance(self._taking, GivesBatches):
+            return self._taking.get_batch(self._here, most)
+        message = self._taking.basic_get(self._here)
+        return [] if message is None else [message]
 
     def _give(self, messages: Sequence[Message]) -> None:
         """All together; where the target refuses that, one by one, up to the one that it refuses."""

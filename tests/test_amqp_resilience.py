@@ -9,12 +9,13 @@ import pytest
 from tests.background import LONG
 from tests.rabbitmq import url
 from tests.resilience import Resilience
+from tests.resilience.kills import QuorumKills
 
 
 @pytest.mark.server("rabbitmq")
-class TestAMQP(Resilience):
+class TestAMQP(QuorumKills, Resilience):
     server = "rabbitmq"
-    counts = False  # a classic queue tells only whether it is the first time
+    counts = False  # a classic queue tells only whether it is the first time; see QuorumKills
     forgets = True
 
     def url(self, port: int) -> str:

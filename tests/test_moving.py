@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from kombu.testing.faults import Faults, Moment, faults
 from kombu.transport.base import Content, Publication
 from kombu.transport.memory import MemoryStore
 from kombu.transport.virtual import Channel
+from kombu.transport.virtual.store import Delivery
 
 ORDERS = "orders"
 Place = Callable[..., Connection]
@@ -182,6 +183,21 @@ class TestHow:
         seen: list[int] = []
         move(source, ORDERS, target, progress=seen.append)
         assert seen == [3, 4]
+
+    def test_a_batch_is_taken_in_a_few_steps(
+        self, source: Connection, target: Connection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        publish(source, *range(300))
+        asked: list[int] = []
+        claim = MemoryStore.claim
+
+        def noting(self: MemoryStore, wants: Mapping[str, int], lease: float) -> list[Delivery]:
+            asked.extend(wants.values())
+            return claim(self, wants, lease)
+
+        monkeypatch.setattr(MemoryStore, "claim", noting)
+        move(source, ORDERS, target, batch=100)
+        assert asked == [2, 98, 100, 100, 100]
 
     def test_a_limit_is_kept(self, source: Connection, target: Connection) -> None:
         publish(source, *range(25))

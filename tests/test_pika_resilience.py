@@ -8,10 +8,11 @@ import pytest
 
 from tests.rabbitmq import url
 from tests.resilience import Resilience
+from tests.resilience.kills import QuorumKills
 
 
 @pytest.mark.server("rabbitmq")
-class TestPika(Resilience):
+class TestPika(QuorumKills, Resilience):
     server = "rabbitmq"
     counts = False
     forgets = True

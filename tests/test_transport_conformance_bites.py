@@ -8,7 +8,7 @@ from kombu.exceptions import KombuError
 from kombu.testing.transports import Feature
 from kombu.testing.transports.features import feature_of
 from kombu.transport.memory import Transport as Memory
-from tests.faulty_transports import consuming, counting, declaring, ignoring, publishing
+from tests.faulty_transports import consuming, counting, declaring, ignoring, operating, publishing
 from tests.faulty_transports.base import Faulty
 from tests.transport_subjects import OnMemory
 
@@ -142,6 +142,14 @@ FAULTS: list[tuple[type[Faulty], str]] = [
         counting.TellsOfSomeQueues,
         "test_all_queues_are_told_of_where_none_are_named_or_else_it_is_said_that_they_must_be",
     ),
+    (operating.ShowsByTaking, "test_what_waits_is_shown_page_by_page_and_not_taken"),
+    (operating.ShowsTheFirstPageAgain, "test_what_waits_is_shown_page_by_page_and_not_taken"),
+    (operating.StealsWhatIsHeld, "test_chosen_messages_are_discarded_and_those_that_are_held_left_alone"),
+    (operating.RequeuesEverything, "test_a_dead_letter_that_is_requeued_is_delivered_where_it_came_from"),
+    (operating.PausesInWordsOnly, "test_a_paused_queue_takes_messages_and_gives_none_out_until_it_is_resumed"),
+    (operating.PausesAnything, "test_a_queue_that_is_not_there_cannot_be_paused"),
+    (consuming.AcknowledgesWhatItGivesOut, "test_a_body_that_is_not_what_it_says_is_raised_with_its_message_and_kept"),
+    (publishing.LosesHeaders, "test_a_mixin_puts_what_it_cannot_decode_where_it_is_kept"),
     (publishing.LosesProperties, "test_what_waits_is_moved_here_from_another_transport"),
     (publishing.LosesHeaders, "test_what_waits_is_moved_here_from_another_transport"),
     (consuming.DropsAcknowledgements, "test_what_waits_is_moved_to_another_transport_and_gone_from_here"),
@@ -167,9 +175,9 @@ def test_for_every_feature_there_is_a_transport_that_lies_about_it() -> None:
 
 
 def test_every_fault_is_tried() -> None:
-    modules = (consuming, counting, declaring, ignoring, publishing)
+    modules = (consuming, counting, declaring, ignoring, operating, publishing)
     written = {each for module in modules for each in vars(module).values() if _is_fault(each)}
-    assert {fault for fault, _ in FAULTS} == written - {Faulty, ignoring.Ignores, counting.Counting}
+    assert {fault for fault, _ in FAULTS} == written - {Faulty, ignoring.Ignores, counting.Counting, operating.Operated}
 
 
 def _is_fault(thing: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from amqp import spec
 from amqp.serialization import loads
@@ -19,9 +19,10 @@ __all__ = ["Asking"]
 class Asking(Station):
     """All methods are called with the lock of the link held. ``driver`` is the transport's name for errors."""
 
-    def __init__(self, link: Link, driver: str) -> None:
+    def __init__(self, link: Link, driver: str, plugin_arguments: Collection[str] = ()) -> None:
         super().__init__(link)
         self._driver = driver
+        self._plugin_arguments = plugin_arguments
         self._exchanges = {""}
         """Those that were seen to be there."""
 
@@ -48,7 +49,7 @@ class Asking(Station):
         arguments: Arguments,
         deadline: float,
     ) -> None:
-        check_exchange(name, passive)
+        check_exchange(self._driver, name, passive, arguments, self._plugin_arguments)
         if passive and not name:
             return
         given = check_arguments("exchange", name, arguments)
@@ -88,7 +89,7 @@ class Asking(Station):
         deadline: float,
     ) -> QueueDeclared:
         if not passive:
-            check_queue(self._driver, name, exclusive, durable, arguments)
+            check_queue(self._driver, name, exclusive, durable, arguments, self._plugin_arguments)
         check_name("queue", name)
         given = check_arguments("queue", name, arguments)
         flags = (passive, durable, exclusive, auto_delete, False)

@@ -11,7 +11,7 @@ from kombu.transport.amqp.consuming import Consuming
 from kombu.transport.amqp.link import deadline_in
 from kombu.transport.amqp.received import Received, Subscription
 from kombu.transport.base import Arguments, CancelCallback, Content, MessageCallback, Publication, QueueDeclared
-from kombu.transport.native.checks import check_arguments, check_name, check_qos
+from kombu.transport.native.checks import check_arguments, check_consumer, check_name, check_qos
 from kombu.transport.native.delay import bindings, requeued, top_level
 from kombu.utils.uuid import uuid
 
@@ -184,6 +184,7 @@ class Channel:
         self._open()
         check_name("queue", queue)
         tag, consuming = consumer_tag or f"ctag-{uuid()}", self.consuming
+        check_consumer(self.connection.driver, queue, arguments, self.connection.options.plugin_arguments)
         given = check_arguments("queue", queue, arguments)
         if len(tag.encode()) > _MAX_TAG:
             raise PreconditionFailed(f"a consumer tag has {_MAX_TAG} bytes at most, not {len(tag.encode())}")

@@ -33,7 +33,7 @@ class AMQPConnection:
         self.server = opened.server
         self.link = Link(opened)
         self.ready = Ready()
-        self.asking = Asking(self.link, driver)
+        self.asking = Asking(self.link, driver, options.plugin_arguments)
         self.publisher = Publisher(self.link, self.asking, options.confirm_publish)
         self._delayer = Delayer(self.asking, self.publisher, driver)
         self._channels: list[Channel] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from kombu.exceptions import AccessRefused, NotSupported, PreconditionFailed
@@ -11,6 +11,7 @@ from kombu.transport.native.tables import MAX_SHORT
 
 __all__ = [
     "check_arguments",
+    "check_consumer",
     "check_exchange",
     "check_header_size",
     "check_name",
@@ -34,6 +35,34 @@ _NOT_OF_A_STREAM = (
     "x-single-active-consumer",
 )
 _NOT_OF_A_QUORUM_QUEUE = ("x-max-priority",)
+_KNOWN = {
+    "queue": (
+        *_QUORUM_ONLY,
+        *_STREAM_ONLY,
+        *_NOT_OF_A_STREAM,
+        "x-consumer-timeout",
+        "x-max-in-memory-bytes",
+        "x-max-in-memory-length",
+        "x-max-length-bytes",
+        "x-queue-leader-locator",
+        "x-queue-master-locator",
+        "x-queue-mode",
+        "x-queue-type",
+        "x-queue-version",
+        "x-quorum-target-group-size",
+        "x-stream-filter-size-bytes",
+    ),
+    "exchange": ("alternate-exchange", "x-delayed-type", "x-recent-history-length"),
+    "consumer of queue": (
+        "x-cancel-on-ha-failover",
+        "x-credit",
+        "x-priority",
+        "x-stream-filter",
+        "x-stream-match-unfiltered",
+        "x-stream-offset",
+    ),
+}
+"""Arguments that a RabbitMQ with the plug-ins that come with it knows. What begins otherwise is passed on."""
 
 
 def wire_name(name: str) -> str:
@@ -50,16 +79,25 @@ def check_name(kind: str, name: str) -> None:
         raise PreconditionFailed(f"{kind} {name[:40]!r}…: a name has {MAX_SHORT} bytes at most, in UTF-8")
 
 
-def check_exchange(name: str, passive: bool) -> None:
-    """Raises when it cannot be declared."""
+def check_exchange(
+    transport: str, name: str, passive: bool, arguments: Arguments = None, more: Collection[str] = ()
+) -> None:
+    """Raises when it cannot be declared; ``more`` are arguments of plug-ins."""
     check_name("exchange", name)
-    if not name and not passive:
+    if passive:
+        return
+    if not name:
         raise AccessRefused("exchange '': a name is needed; the default exchange is always there")
+    _check_known(transport, "exchange", name, arguments, more)
 
 
-def check_queue(transport: str, name: str, exclusive: bool, durable: bool, arguments: Arguments) -> None:
-    """Raises for arguments that RabbitMQ would take and not keep (https://www.rabbitmq.com/docs/queues)."""
+def check_queue(
+    transport: str, name: str, exclusive: bool, durable: bool, arguments: Arguments, more: Collection[str] = ()
+) -> None:
+    """Raises for arguments that RabbitMQ would take and not keep (https://www.rabbitmq.com/docs/queues); ``more`` are
+    those of plug-ins."""
     check_name("queue", name)
+    _check_known(transport, "queue", name, arguments, more)
     given: Mapping[str, Any] = arguments or {}
     kind = given.get("x-queue-type", "classic")
     wrong: tuple[str, ...] = {"classic": (*_QUORUM_ONLY, *_STREAM_ONLY), "quorum": _STREAM_ONLY}.get(kind, ())
@@ -74,8 +112,18 @@ def check_queue(transport: str, name: str, exclusive: bool, durable: bool, argum
                 f"queue {name!r}: transport {transport!r} does not keep the argument {argument!r}"
                 f" on a {kind} queue{hint}"
             )
+    if kind == "quorum" and given.get("x-overflow") == "reject-publish-dlx":
+        raise NotSupported(
+            f"queue {name!r}: transport {transport!r} does not keep x-overflow='reject-publish-dlx' on a quorum queue,"
+            " which would drop its oldest messages; it has 'reject-publish'"
+        )
     if kind in ("quorum", "stream") and (exclusive or not durable):
         raise PreconditionFailed(f"queue {name!r}: a {kind} queue is durable and not exclusive")
+
+
+def check_consumer(transport: str, queue: str, arguments: Arguments, more: Collection[str] = ()) -> None:
+    """Raises for arguments that RabbitMQ would ignore."""
+    _check_known(transport, "consumer of queue", queue, arguments, more)
 
 
 def check_arguments(kind: str, name: str, arguments: Arguments) -> dict[str, object]:
@@ -109,3 +157,15 @@ def check_header_size(size: int, frame_max: int) -> None:
         raise PreconditionFailed(
             f"properties and headers of {size} bytes: the broker takes {frame_max - 8} at most; put them into the body"
         )
+
+
+def _check_known(transport: str, kind: str, name: str, arguments: Arguments, more: Collection[str]) -> None:
+    """RabbitMQ looks at no argument that it does not know, a misspelled one above all."""
+    known = {*_KNOWN[kind], *more}
+    for argument in arguments or {}:
+        if argument.startswith("x-") and argument not in known:
+            raise NotSupported(
+                f"{kind} {name!r}: transport {transport!r} does not know the argument {argument!r}, only"
+                f" {', '.join(sorted(known))}; for a plug-in's, the transport option plugin_arguments={argument}"
+                " passes it on"
+            )

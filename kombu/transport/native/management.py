@@ -101,11 +101,19 @@ class Management:
 
 
 def _statistics(found: Mapping[str, Any]) -> QueueStatistics:
-    since = found.get("head_message_timestamp")
-    oldest = max(0.0, time.time() - since) if isinstance(since, (int, float)) else None
+    """What was not counted yet is not there, and nothing is made of it.
+
+    The time stamp may be that of a message which is held, so it tells of the oldest ready one only where none is.
+    """
+    leased, since = _count(found, "messages_unacknowledged"), found.get("head_message_timestamp")
     return QueueStatistics(
-        ready=int(found.get("messages_ready", 0)),
-        leased=int(found.get("messages_unacknowledged", 0)),
-        consumers=int(found.get("consumers", 0)),
-        oldest=oldest,
+        ready=_count(found, "messages_ready"),
+        leased=leased,
+        consumers=_count(found, "consumers"),
+        oldest=max(0.0, time.time() - since) if leased == 0 and isinstance(since, (int, float)) else None,
     )
+
+
+def _count(found: Mapping[str, Any], name: str) -> int | None:
+    value = found.get(name)
+    return value if isinstance(value, int) else None

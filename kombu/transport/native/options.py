@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from math import inf
 
@@ -25,7 +25,8 @@ class Options:
     ``confirm_publish``: whether publishing waits for the broker to have stored the message. ``confirm_timeout``: how
     long at most, where the caller names no timeout. ``operation_timeout``: the same for everything else that is asked.
     ``client_properties``: what the broker's pages show of this client. ``management``: where RabbitMQ's management API
-    is, as a URL, for statistics; the port of a plain installation is tried without it.
+    is, as a URL, for statistics; the port of a plain installation is tried without it. ``plugin_arguments``: those
+    of queues, exchanges and consumers that only plug-ins know, which are refused otherwise.
     """
 
     prefetch: int = 10
@@ -35,6 +36,7 @@ class Options:
     operation_timeout: float = 30.0
     client_properties: Mapping[str, object] = field(default_factory=dict)
     management: str | None = None
+    plugin_arguments: frozenset[str] = frozenset()
 
 
 _LEAST = {"settle_delay": 0.0, "confirm_timeout": 0.001, "operation_timeout": 0.001}
@@ -69,12 +71,22 @@ def _value(name: str, value: object) -> object:
         return value
     if name == "management":
         return None if value is None else str(value)
+    if name == "plugin_arguments":
+        return _names(name, value)
     if name == "confirm_publish":
         text = str(value).lower()
         if text not in _YES + _NO:
             raise InvalidURL(f"transport option {name}={value!r} must be true or false")
         return text in _YES
     return _number(name, value)
+
+
+def _names(name: str, value: object) -> frozenset[str]:
+    """Separated by commas, or one by one."""
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, Iterable):
+        raise InvalidURL(f"transport option {name}={value!r} must be names")
+    return frozenset(str(each).strip() for each in names) - {""}
 
 
 def _number(name: str, value: object) -> float:

@@ -1,8 +1,13 @@
-"""What RabbitMQ's queues hold: from its management API where that answers, otherwise by passive declaration."""
+"""What RabbitMQ's queues hold: by passive declaration what is ready, from its management API what else there is.
+
+The API counts at intervals (``collect_statistics_interval``, 5 seconds unless the broker is told otherwise), so what it
+says may be that old, twice that for a quorum queue, and there is nothing of a queue that was just made.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kombu.exceptions import AccessRefused, OperationalError
 from kombu.transport.base import Address, QueueStatistics, TransportConnection, statistics_by_declaring
@@ -25,7 +30,12 @@ class Statistician:
         self._given_up = address.password is None and options.management is None
 
     def statistics(self, connection: TransportConnection, queues: Sequence[str] | None) -> dict[str, QueueStatistics]:
-        """See :meth:`kombu.transport.base.TransportConnection.statistics`."""
+        """See :meth:`kombu.transport.base.TransportConnection.statistics`.
+
+        Of queues that are named, ``ready`` and ``consumers`` are of this moment; ``leased`` and ``oldest`` are the
+        API's, and so is everything where none are named. ``delayed`` is unknown: messages for all queues wait together
+        (:mod:`kombu.transport.native.delay`).
+        """
         if queues is None:
             told = self._ask(None)
             return statistics_by_declaring(connection, None, self._transport) if told is None else told
@@ -52,7 +62,7 @@ class Statistician:
 
 
 def _together(declared: QueueStatistics, told: QueueStatistics | None) -> QueueStatistics:
-    """The API's numbers are some seconds old: they count where they are of the same moment, as far as can be seen."""
-    if told is None or (told.ready, told.consumers) != (declared.ready, declared.consumers):
-        return declared
-    return told
+    """Declaring tells nothing of another connection's own queue, then all is the API's."""
+    if told is None or declared.ready is None:
+        return told or declared
+    return replace(declared, leased=told.leased, oldest=told.oldest if declared.ready else None)

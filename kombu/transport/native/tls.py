@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from kombu.exceptions import InvalidURL
 
-__all__ = ["TLS", "read_tls"]
+__all__ = ["TLS", "read_tls", "requirement"]
 
 _KNOWN = frozenset(
     {
@@ -70,7 +70,7 @@ def read_tls(given: bool | Mapping[str, object], hostname: str) -> TLS | None:
 
 def _context(options: Mapping[str, object]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    required = _requirement(options.get("cert_reqs", ssl.CERT_REQUIRED))
+    required = requirement(options.get("cert_reqs", ssl.CERT_REQUIRED))
     context.check_hostname = required is not ssl.CERT_NONE and options.get("check_hostname") is not False
     context.verify_mode = required
     if options.get("ca_certs"):
@@ -90,7 +90,8 @@ def _context(options: Mapping[str, object]) -> ssl.SSLContext:
     return context
 
 
-def _requirement(value: Any) -> ssl.VerifyMode:
+def requirement(value: Any) -> ssl.VerifyMode:
+    """Of ``cert_reqs``; raises ValueError for what is none."""
     if isinstance(value, str):
         if value.lower() not in _REQUIREMENTS:
             raise ValueError(f"cert_reqs={value!r} must be required, optional or none")

@@ -27,6 +27,7 @@ from kombu.transport.base import Arguments, CancelCallback, Content, MessageCall
 from kombu.transport.native import delay as stairs
 from kombu.transport.native.checks import (
     check_arguments,
+    check_consumer,
     check_exchange,
     check_name,
     check_qos,
@@ -84,7 +85,7 @@ class Channel:
         arguments: Arguments = None,
         nowait: bool = False,
     ) -> None:
-        check_exchange(exchange, passive)
+        check_exchange(self.connection.transport, exchange, passive, arguments, self._options.plugin_arguments)
         made = _arguments("exchange", exchange, arguments)
 
         def ask(channel: Any, answered: Answered) -> None:
@@ -136,7 +137,8 @@ class Channel:
         made = _arguments("queue", queue, arguments)
         passive = passive or queue.startswith(_GIVEN)
         if not passive:
-            check_queue(self.connection.transport, queue, exclusive, durable, made)
+            more = self._options.plugin_arguments
+            check_queue(self.connection.transport, queue, exclusive, durable, made, more)
         name = wire_name(queue)
         self.settle()
 
@@ -224,6 +226,7 @@ class Channel:
         if tag in self.consumers:
             raise ChannelError(f"consumer tag {tag!r} is in use on this channel")
         at_once = no_ack and queue.startswith(_REPLY_TO)
+        check_consumer(self.connection.transport, queue, arguments, self._options.plugin_arguments)
         made = _arguments("consumer of queue", queue, arguments)
         consumer = Consumer(self, tag, queue, callback, no_ack, at_once, made, self._prefetch, on_cancel)
         self._look(queue)

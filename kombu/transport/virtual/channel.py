@@ -237,25 +237,34 @@ class Channel:
             self.connection.leave([subscription.user])
 
     def basic_get(self, queue: str, no_ack: bool = False) -> Message | None:
+        found = self.get_batch(queue, 1, no_ack)
+        return found[0] if found else None
+
+    def get_batch(self, queue: str, limit: int, no_ack: bool = False) -> list[Message]:
         spec = self._existing_queue(queue, self._open().current_topology())
         ledger = self.connection.ledger
         if "x-expires" in spec.arguments:
             self.connection.attendance.touch(queue)
         while True:
             ledger.flush()
-            deliveries = self.connection.store.claim({queue: 1}, ledger.lease)
+            deliveries = self.connection.store.claim({queue: limit}, ledger.lease)
             if not deliveries:
                 self._existing_queue(queue, self.connection.latest_topology())
-                return None
+                return []
             ledger.hold(deliveries)
             try:
-                refusal = self.connection.refusal(deliveries[0])
+                refusals = [self.connection.refusal(delivery) for delivery in deliveries]
             except KombuError:
-                ledger.settle(Release(deliveries[0].lease, counted=False))
+                for delivery in deliveries:
+                    ledger.settle(Release(delivery.lease, counted=False))
                 raise
-            if refusal is None:
-                return self._deliver(deliveries[0], Receiver(self, "", no_ack))
-            ledger.settle(refusal)
+            receiver = Receiver(self, "", no_ack)
+            good = [each for each, refusal in zip(deliveries, refusals, strict=True) if refusal is None]
+            for refusal in refusals:
+                if refusal is not None:
+                    ledger.settle(refusal)
+            if good:
+                return [self._deliver(delivery, receiver) for delivery in good]
 
     def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False) -> None:
         """How many unsettled messages each consumer that begins from now on may hold; 0 means the transport's default.
