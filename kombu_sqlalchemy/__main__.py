@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
@@ -108,7 +110,7 @@ def _current(given: Namespace) -> int:
     if _is_missing_file(engine):
         state = nothing(scripts(), given.prefix)
     else:
-        only_look = create_engine(engine.url, poolclass=NullPool)  # does not make a SQLite file one with a WAL
+        only_look = create_engine(_for_looking(engine.url), poolclass=NullPool)  # gives a SQLite file no WAL
         state = _on(only_look, given.prefix, lambda connection, _: look(connection, scripts(), given.prefix))
     _say(f"{shown(engine)}, tables {given.prefix}*")
     for line in _described(state, given.prefix):
@@ -154,6 +156,17 @@ def _on(engine: Engine, prefix: str, ask: Callable[[Connection, Dialect], T]) ->
     return answers[0]
 
 
+def _for_looking(url: URL) -> URL:
+    """SQLite makes files beside one that has a WAL, be it only to read it. Where it may not, and nobody has left any,
+    it is told to do without: https://www.sqlite.org/wal.html#readonly."""
+    if url.get_backend_name() != "sqlite" or "uri" in url.query:
+        return url
+    file = Path(url.database or "").absolute()
+    if os.access(file.parent, os.W_OK) or any(Path(f"{file}{end}").exists() for end in ("-wal", "-journal")):
+        return url
+    return url.set(database=f"file:{quote(str(file))}", query={"immutable": "1", "uri": "true"})
+
+
 def _is_missing_file(engine: Engine) -> bool:
     """SQLite would make it, be it only to look."""
     url = engine.url
@@ -168,11 +181,25 @@ def _changed(before: State, after: State) -> str:
 
 def _described(state: State, prefix: str) -> Iterator[str]:
     yield f"tables:   {_as_they_are(state)}"
-    yield f"Alembic:  {state.alembic or 'nothing'} noted in {prefix}alembic"
+    yield f"Alembic:  {'; '.join(_by_alembic(state, prefix))}"
     if prefix == PREFIX:
-        yield f"Django:   {state.django or 'nothing'} noted in django_migrations"
-    if state.revision and not state.alembic and not state.django:
-        yield "Made on first use, without migrations; upgrade would adopt them."
+        yield f"Django:   {_noted(state, state.django, 'django_migrations')}"
+    if state.revision and not (state.alembic or state.application or state.django):
+        yield "No migration is noted: made on first use, perhaps. upgrade would adopt them."
+
+
+def _by_alembic(state: State, prefix: str) -> Iterator[str]:
+    if state.alembic or not state.application:
+        yield _noted(state, state.alembic, f"{prefix}alembic")
+    if state.application:
+        yield _noted(state, state.application, "alembic_version")
+
+
+def _noted(state: State, revision: str | None, where: str) -> str:
+    """Somebody may have taken back what is noted; and Django's have the same numbers."""
+    number, there = ((each or "").removeprefix("kombu_")[:4] for each in (revision, state.revision))
+    gone = ", which is not what is there" if number > there and not state.is_current else ""
+    return f"{revision or 'nothing'} noted in {where}{gone}"
 
 
 def _as_they_are(state: State) -> str:

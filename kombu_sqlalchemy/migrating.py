@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
+from alembic.script.revision import RevisionMap
 from sqlalchemy import Connection, Dialect
 
 from kombu.exceptions import NotSupported, VersionMismatch
@@ -79,10 +82,21 @@ def leave_out(prefix: str = PREFIX) -> Callable[[str | None, str, Mapping[str, s
 
 @cache
 def scripts() -> ScriptDirectory:
-    """The revisions."""
-    return ScriptDirectory(str(_HERE))
+    """The revisions. Alembic may have written an application's into the same folder, which are nothing to us."""
+    found = ScriptDirectory(str(_HERE))
+    found.revision_map = RevisionMap(_ours)
+    return found
 
 
+def _ours() -> Iterator[Script]:
+    """By their text: what is an application's is not run."""
+    for path in sorted(migrations_path().glob("*.py")):
+        if said := _REVISION.search(path.read_text(encoding="utf-8", errors="replace")):
+            module = import_module(f"kombu_sqlalchemy.migrations.versions.{path.stem}")
+            yield Script(module, said[1], str(path))
+
+
+_REVISION = re.compile(r'^revision = "(kombu_\d+)"$', re.MULTILINE)
 _KINDS = ("sqlite", "postgresql", "mariadb", "mysql")
 _HERE = Path(__file__).parent / "migrations"
 

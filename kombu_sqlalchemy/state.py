@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Connection, Index, inspect
+from sqlalchemy import Column, ColumnElement, Connection, Index, column, func, inspect, select, table
 
 from kombu.sql.dialect import PREFIX
 from kombu_sqlalchemy.migrations.adopting import IndexColumns, Part, split
@@ -16,12 +16,15 @@ from kombu_sqlalchemy.schema import make_metadata
 
 VERSIONS = "alembic"
 """The table of Alembic's version, behind the prefix."""
+APPLICATIONS = "alembic_version"
+"""That of an application's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """``revision`` is the last one whose tables, columns and indexes are all there, with those of the ones before it;
-    ``missing`` is what the others would add. ``alembic`` and ``django`` are what they have noted."""
+    ``missing`` is what the others would add. ``alembic`` and ``django`` are what they have noted, ``application`` is
+    what an application's own Alembic has, for these tables or for some of another prefix."""
 
     revision: str | None
     newest: str
@@ -29,6 +32,7 @@ class State:
     is_empty: bool
     alembic: str | None = None
     django: str | None = None
+    application: str | None = None
 
     @property
     def is_current(self) -> bool:
@@ -66,8 +70,9 @@ def look(connection: Connection, script: ScriptDirectory, prefix: str = PREFIX) 
     return State(
         *reached(script, beginning, there),
         is_empty=not there,
-        alembic=_noted(connection, schema, beginning + VERSIONS, "SELECT version_num FROM {}"),
-        django=_noted(connection, None, "django_migrations", _BY_DJANGO) if prefix == PREFIX else None,
+        alembic=_noted(connection, beginning + VERSIONS, schema),
+        django=_noted_by_others(connection, "django_migrations", "name", _BY_DJANGO) if prefix == PREFIX else None,
+        application=_noted_by_others(connection, APPLICATIONS, "version_num", _BY_APPLICATION),
     )
 
 
@@ -103,20 +108,38 @@ def _shortened(missing: Sequence[str]) -> Iterator[str]:
 def _things(connection: Connection, prefix: str) -> Iterator[str]:
     looked = inspect(connection)
     metadata = make_metadata(prefix)
-    names = [table.name for table in metadata.tables.values()]
+    names = [each.name for each in metadata.tables.values()]
     yield from set(names).intersection(looked.get_table_names(schema=metadata.schema))
     columns = looked.get_multi_columns(schema=metadata.schema, filter_names=names)
-    for (_, table), found in columns.items():
-        yield from (f"{table}.{column['name']}" for column in found)
-    for (_, table), indexes in looked.get_multi_indexes(schema=metadata.schema, filter_names=names).items():
-        yield from (f"{table} index {index['name']}" for index in indexes)
+    for (_, name), found in columns.items():
+        yield from (f"{name}.{each['name']}" for each in found)
+    for (_, name), indexes in looked.get_multi_indexes(schema=metadata.schema, filter_names=names).items():
+        yield from (f"{name} index {index['name']}" for index in indexes)
 
 
-_BY_DJANGO = "SELECT MAX(name) FROM {} WHERE app = 'kombu_django'"
-
-
-def _noted(connection: Connection, schema: str | None, table: str, statement: str) -> str | None:
-    if not inspect(connection).has_table(table, schema=schema):
+def _noted(connection: Connection, name: str, schema: str | None) -> str | None:
+    if not inspect(connection).has_table(name, schema):
         return None
-    found = connection.exec_driver_sql(statement.format(f"{schema}.{table}" if schema else table)).scalar()
-    return None if found is None else str(found)
+    found: str | None = connection.scalar(select(column("version_num")).select_from(table(name, schema=schema)))
+    return found
+
+
+_BY_DJANGO = column("app") == "kombu_django"
+_BY_APPLICATION = column("version_num").startswith("kombu_", autoescape=True)
+
+
+def _noted_by_others(connection: Connection, name: str, version: str, ours: ColumnElement[bool]) -> str | None:
+    """Nothing, too, where this user may not read it."""
+    if not _may_read(connection, name):
+        return None
+    found: str | None = connection.scalar(select(func.max(column(version))).select_from(table(name)).where(ours))
+    return found
+
+
+def _may_read(connection: Connection, name: str) -> bool:
+    """A table that is there. PostgreSQL would end the caller's transaction with a refusal; MariaDB does not show what
+    is not for this user."""
+    if connection.dialect.name != "postgresql":
+        return name in inspect(connection).get_table_names()
+    may_read = select(func.has_table_privilege(name, "SELECT"))
+    return inspect(connection).has_table(name) and bool(connection.scalar(may_read))

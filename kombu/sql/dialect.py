@@ -58,8 +58,11 @@ class Dialect:
     prefix: str = PREFIX
 
     def table(self, name: str) -> str:
-        """The table's name, with the prefix and schema of this store."""
-        return self.prefix + name
+        """The table's name, with the prefix and schema of this store. What users choose may be a word of SQL, as the
+        schema ``user`` and the table ``session_user`` are."""
+        if self.prefix == PREFIX:
+            return PREFIX + name
+        return ".".join(self.quoted(part) for part in f"{self.prefix}{name}".split("."))
 
     def among(self, number: int) -> str:
         """The condition that a row is one of so many, whose ids :meth:`ids` makes parameters."""
@@ -70,7 +73,7 @@ class Dialect:
         return [list(ids)] if self.arrays else list(ids)
 
     def quoted(self, name: str) -> str:
-        """A column whose name is a word of SQL."""
+        """A name that is a word of SQL."""
         return f"{self.quote}{name}{self.quote}"
 
     def prefixed(self, prefix: str) -> Dialect:
