@@ -135,6 +135,10 @@ class TestURL:
             Connection(f"filesystem:///{tmp_path}").connect()
         assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
 
+    def test_a_folder_that_cannot_be_made_is_named(self) -> None:
+        with pytest.raises(OperationalError, match="spool /proc/kombu: the folder cannot be made"):
+            Connection("filesystem:////proc/kombu").connect()
+
     def test_a_file_is_no_folder(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(OperationalError, match="file"):

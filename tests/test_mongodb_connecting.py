@@ -71,6 +71,11 @@ def test_what_a_url_leaves_out_may_be_an_argument_or_an_option() -> None:
     assert settings("h", transport="mongodb").arguments["host"] == "mongodb://h/"
     assert settings("mongodb://h?ssl=true").arguments["tls"] is True
     assert settings("mongodb://h", ssl={"ca_certs": "ca.pem"}).arguments["tlsCAFile"] == "ca.pem"
+    lax = settings("mongodb://h", ssl={"cert_reqs": "none", "check_hostname": False}).arguments
+    assert (lax["tlsAllowInvalidCertificates"], lax["tlsAllowInvalidHostnames"]) == (True, True)
+    assert settings("mongodb://h", ssl={"cert_reqs": "required"}).arguments["tlsAllowInvalidCertificates"] is False
+    with pytest.raises(InvalidURL, match="cert_reqs='maybe'"):
+        settings("mongodb://h", ssl={"cert_reqs": "maybe"})
 
 
 def test_collections_have_a_prefix_or_names() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple, Protocol, Self
+from typing import ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
 from kombu.exceptions import NotFound, NotSupported, ResourceLocked
 from kombu.message import Message
@@ -13,6 +13,7 @@ from kombu.utils.url import maybe_sanitize_url
 
 __all__ = [
     "Address",
+    "Billed",
     "Channel",
     "Content",
     "Implements",
@@ -282,6 +283,22 @@ class TransportConnection(Protocol):
         """
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class GivesBatches(Protocol):
+    """A :class:`Channel` of a transport that can give several messages at once."""
+
+    def get_batch(self, queue: str, limit: int, no_ack: bool = False) -> list[Message]:
+        """Up to ``limit`` of the messages that are ready, perhaps fewer than there are; none when nothing is ready."""
+
+
+@runtime_checkable
+class Billed(Protocol):
+    """A :class:`TransportConnection` to a broker that is paid by the request, of a transport that counts them."""
+
+    def billed_requests(self) -> dict[str, int]:
+        """How many requests it made so far, by the broker's name of them, counted as the broker bills them."""
 
 
 def statistics_by_declaring(

@@ -13,6 +13,7 @@ import httpx
 from kombu.exceptions import InvalidURL
 from kombu.transport.couchdb.http import Database
 from kombu.transport.couchdb.store import CouchDBStore
+from kombu.transport.native.tls import read_tls
 from kombu.transport.virtual import Options, VirtualConnection, read_options
 from kombu.transport.virtual import Transport as VirtualTransport
 
@@ -62,7 +63,7 @@ class Transport(VirtualTransport):
             _name(address.virtual_host),
             address.userid,
             address.password,
-            _verify(address.ssl),
+            _verify(address.ssl, host),
             address.connect_timeout,
             _seconds(address.options.get("timeout", 10.0)),
         )
@@ -70,8 +71,8 @@ class Transport(VirtualTransport):
 
 class SecureTransport(Transport):
     """``couchdbs://``: with TLS, which verifies the server's certificate. The option ``ssl`` of the connection may name
-    the authorities that are trusted, as ``{"ca_certs": "path"}``, and a certificate of one's own, as ``certfile`` and
-    ``keyfile``."""
+    the authorities that are trusted, as ``{"ca_certs": "path"}``, a certificate of one's own, as ``certfile`` and
+    ``keyfile``, and whatever else :func:`kombu.transport.native.tls.read_tls` knows."""
 
     default_port = 6984
     scheme = "https"
@@ -86,18 +87,12 @@ def _name(virtual_host: str | None) -> str:
     return name
 
 
-def _verify(given: bool | Mapping[str, object]) -> ssl.SSLContext:
-    options = given if isinstance(given, Mapping) else {}
-    if unknown := sorted(options.keys() - {"ca_certs", "certfile", "keyfile"}):
-        raise InvalidURL(f"ssl option {unknown[0]!r}: known are ca_certs, certfile, keyfile")
-    texts = {name: str(value) for name, value in options.items() if value is not None}
-    try:
-        context = ssl.create_default_context(cafile=texts.get("ca_certs"))
-        if "certfile" in texts:
-            context.load_cert_chain(texts["certfile"], texts.get("keyfile"))
-    except OSError as exc:
-        raise InvalidURL(f"ssl options {', '.join(texts)}: {exc}") from exc
-    return context
+def _verify(given: bool | Mapping[str, object], host: str) -> ssl.SSLContext:
+    if isinstance(given, Mapping) and "server_hostname" in given:
+        raise InvalidURL("ssl option server_hostname: the URL's host is verified; write that there")
+    tls = read_tls(given or True, host)
+    assert tls is not None  # noqa: S101
+    return tls.context
 
 
 def _seconds(given: object) -> float:

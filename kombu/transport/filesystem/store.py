@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 
+from kombu.exceptions import OperationalError
 from kombu.transport.filesystem.contents import Content, Torn, read_content, read_file, sync_folder
 from kombu.transport.filesystem.errors import explained
 from kombu.transport.filesystem.line import Found, Line, micro
@@ -64,7 +65,10 @@ class FileStore(Putting):
 
     def open(self) -> None:
         with explained(self.path):
-            self.prepare()
+            try:
+                self.prepare()
+            except FileNotFoundError as exc:
+                raise OperationalError(f"spool {self.path}: the folder cannot be made: {exc.strerror}") from exc
 
     def close(self) -> None:
         """Nothing is kept open: the messages stay."""

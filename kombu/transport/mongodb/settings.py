@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -13,6 +14,7 @@ from pymongo.uri_parser import split_options
 
 from kombu.exceptions import InvalidURL
 from kombu.transport.base import Address
+from kombu.transport.native.tls import requirement
 from kombu.transport.virtual.options import Options
 from kombu.utils.url import sanitize_url
 
@@ -120,13 +122,25 @@ def _arguments(address: Address, timeout: float) -> dict[str, Any]:
     if address.userid:
         found["username"], found["password"] = address.userid, address.password or ""
     if isinstance(address.ssl, Mapping):
-        found |= {"tls": True, **{_TLS_NAMES.get(name, name): value for name, value in address.ssl.items()}}
+        found |= {"tls": True, **dict(_tls(name, value) for name, value in address.ssl.items())}
     elif address.ssl:
         found["tls"] = True
     if address.login_method:
         found["authMechanism"] = address.login_method
     given = {name.lower() for name in address.options}
     return {name: value for name, value in found.items() if name.lower() not in given}
+
+
+def _tls(name: str, value: object) -> tuple[str, object]:
+    """In the driver's words."""
+    if name == "cert_reqs":
+        try:
+            return "tlsAllowInvalidCertificates", requirement(value) is ssl.CERT_NONE
+        except ValueError as exc:
+            raise InvalidURL(f"ssl: {exc}") from exc
+    if name == "check_hostname":
+        return "tlsAllowInvalidHostnames", value is False
+    return _TLS_NAMES.get(name, name), value
 
 
 def _drivers_own(address: Address) -> dict[str, Any]:
