@@ -29,7 +29,7 @@ from kombu.sql.pooler import is_behind_pooler
 from kombu.sql.statements import Statements, planned_in_order, statements
 from kombu.sql.waiting import POLL, DataVersion, Waiter
 from kombu_sqlalchemy import forking
-from kombu_sqlalchemy.engines import dialling
+from kombu_sqlalchemy.engines import dialling, secrets, without_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -110,11 +110,11 @@ class AnyDatabase(Database):
     def _explained(self, exc: Exception, connection: Connection | None, driver: Any = None) -> KombuError:
         error: Any = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
         lost = connection is None or connection.invalidated or self.engine.dialect.is_disconnect(error, driver, None)
-        url = self.engine.url.render_as_string(hide_password=True)
-        prefix = self._dialect.prefix
-        command = f"python -m kombu_sqlalchemy upgrade '{url}'" + (f" --prefix {prefix}" if prefix != PREFIX else "")
+        url, prefix = self.engine.url, self._dialect.prefix
+        command = f"python -m kombu_sqlalchemy upgrade '{without_secrets(url)}'"
+        command += f" --prefix {prefix}" if prefix != PREFIX else ""
         migrate = f"run {command}, or ask for them with the option create_tables"
-        found = explained(self.name, error, lost=lost, migrate=migrate, prefix=prefix)
+        found = explained(self.name, error, lost=lost, migrate=migrate, prefix=prefix, secrets=secrets(url))
         if connection is None and isinstance(found, ConnectionError):
             found.uncertain = False  # nothing was asked of the database yet
         return found
@@ -441,7 +441,7 @@ def dialect(engine: Engine) -> Dialect:
 
 def shown(engine: Engine) -> str:
     """The database as people know it."""
-    return f"database {engine.url.render_as_string(hide_password=True)}"
+    return f"database {without_secrets(engine.url)}"
 
 
 def _end(connection: Connection) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import os
+from collections.abc import Hashable, Iterator
+from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.engine import URL
+from sqlalchemy import URL, Connection, Engine
+from sqlalchemy.exc import UnboundExecutionError
 
 from kombu.exceptions import NotSupported
 from kombu.sql import Dialect, SQLStore
 from kombu.sql.dialect import PREFIX
 from kombu_sqlalchemy.bound import BoundDatabase, callers_connection
-from kombu_sqlalchemy.database import AnyDatabase, EngineDatabase
+from kombu_sqlalchemy.database import AnyDatabase, EngineDatabase, shown
 from kombu_sqlalchemy.tables import make_missing
 
 __all__ = ["SQLAlchemyStore"]
@@ -50,11 +52,20 @@ class SQLAlchemyStore(SQLStore):
 
     def within(self, connection: object) -> SQLStore:
         """``connection``: a SQLAlchemy Connection or Session on the same database, in a transaction of the caller's."""
-        theirs, session = callers_connection(connection)
+        try:
+            theirs, session = callers_connection(connection)
+        except UnboundExecutionError as exc:
+            raise NotSupported(
+                "within: this Session has several databases; hand in its connection to the one of the queue, as in"
+                " within=session.connection(bind_arguments={'mapper': Order})"
+            ) from exc
         mine = self.database
         assert isinstance(mine, AnyDatabase)  # noqa: S101
-        if _place(theirs.engine.url) != _place(mine.engine.url):
-            raise NotSupported(f"within: this queue is in {mine.name}, not in {theirs.engine.url!r}")
+        if not same_database(mine.engine, theirs.engine):
+            raise NotSupported(
+                f"within: this queue is in {mine.name}, not in {shown(theirs.engine)}. If they are the same, spell both"
+                " URLs alike"
+            )
         announcer = mine.announcer if isinstance(mine, EngineDatabase) else None
         return SQLStore("sqlalchemy", BoundDatabase(theirs, mine.dialect.prefix, announcer, session))
 
@@ -66,7 +77,49 @@ class ConnectionStore(SQLAlchemyStore):
         super(SQLAlchemyStore, self).__init__("sqlalchemy", BoundDatabase(connection, prefix))
 
 
-def _place(url: URL) -> tuple[object, ...]:
-    """What makes two URLs the same database."""
-    kind = {"mariadb": "mysql"}.get(url.get_backend_name(), url.get_backend_name())
-    return kind, url.host or "", url.port, url.database
+def same_database(one: Engine, other: Engine) -> bool:
+    """By what their URLs say, however they say it; no name of a host is looked up."""
+    if one.pool is other.pool:
+        return True
+    if _is_its_own(one.url):
+        return False
+    return one.url == other.url or _place(one) == _place(other)
+
+
+def _is_its_own(url: URL) -> bool:
+    """SQLite in memory, where nobody else gets."""
+    if url.get_backend_name() != "sqlite":
+        return False
+    in_memory = url.database in (None, "", ":memory:", "file::memory:") or url.query.get("mode") == "memory"
+    return in_memory and url.query.get("cache") != "shared"
+
+
+def _place(engine: Engine) -> Hashable:
+    """The same for every spelling."""
+    kind = engine.dialect.name.replace("mariadb", "mysql")
+    if kind == "sqlite":
+        return kind, _file(engine.url)
+    options = engine.dialect.create_connect_args(engine.url)[1]  # with what the query says, too
+    database = options.get("dbname") or options.get("database") or options.get("db")
+    if kind == "mysql":
+        at = options.get("unix_socket") or tuple(_hosts(options.get("host"), options.get("port"), "3306"))
+        return kind, at, database
+    at = tuple(_hosts(options.get("host"), options.get("port"), os.environ.get("PGPORT", "5432")))
+    return kind, at, database or options.get("user"), options.get("service")
+
+
+def _hosts(hosts: str | None, ports: int | str | None, default: str) -> Iterator[tuple[str, str]]:
+    """PostgreSQL may have several, with one port for all or one for each. A socket's path has capitals."""
+    names = (hosts or "").split(",")
+    numbers = str(ports or "").split(",")
+    for name, number in zip(names, numbers * len(names) if len(numbers) == 1 else numbers, strict=False):
+        yield (name if name.startswith(("/", "@")) else name.lower()), number or default
+
+
+def _file(url: URL) -> str:
+    name = url.database or ""
+    if "uri" in url.query and name.startswith("file:"):
+        if "cache" in url.query and url.query.get("mode") == "memory":
+            return name
+        name = unquote(urlsplit(name).path)
+    return os.path.realpath(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine
@@ -19,7 +19,12 @@ from kombu.transport.virtual import Transport as VirtualTransport
 from kombu_sqlalchemy.engines import make_engine
 from kombu_sqlalchemy.store import ConnectionStore, SQLAlchemyStore
 
+T = TypeVar("T")
+
 _OWN = ("engine", "connection", "engine_options", "table_prefix", "create_tables", "answer_timeout")
+_SAY_WHERE = ("engine", "connection", "engine_options")
+_DEFAULT_HOST = "localhost"
+"""Where only a transport is named."""
 _SHARED = frozenset(field.name for field in fields(Options))
 
 
@@ -28,7 +33,7 @@ class Transport(VirtualTransport):
     store:
 
     ``engine``
-        An :class:`sqlalchemy.Engine` to use instead of a URL; ``sqla://`` is the URL then.
+        An :class:`sqlalchemy.Engine` to use; nothing but ``sqla://`` is the URL then.
     ``connection``
         An :class:`sqlalchemy.Connection`: everything happens in its transaction, which the caller commits.
     ``engine_options``
@@ -45,21 +50,16 @@ class Transport(VirtualTransport):
     driver_name = "sqlalchemy"
 
     def make_store(self) -> SQLAlchemyStore:
-        options = self.address.options
         prefix = self._prefix()
-        connection, engine = options.get("connection"), options.get("engine")
-        own, place = engine is None, None
-        if isinstance(connection, Connection):
-            return ConnectionStore(connection, prefix)
+        connection, engine = self._handed_in("connection", Connection), self._handed_in("engine", Engine)
         if connection is not None:
-            raise InvalidURL(f"transport option connection={connection!r} is no SQLAlchemy Connection")
-        if engine is None:
-            settings = self._engine_options()
-            engine = make_engine(self._url(), self.address.connect_timeout, settings)
-            place = None if settings else _place(engine.url)
-        elif not isinstance(engine, Engine):
-            raise InvalidURL(f"transport option engine={engine!r} is no SQLAlchemy Engine")
-        return SQLAlchemyStore(engine, prefix, self._create_tables(), own, place)
+            return ConnectionStore(connection, prefix)
+        if engine is not None:
+            return SQLAlchemyStore(engine, prefix, self._create_tables())
+        settings = self._engine_options()
+        engine = make_engine(self._url(), self.address.connect_timeout, settings)
+        place = None if settings else _place(engine.url)
+        return SQLAlchemyStore(engine, prefix, self._create_tables(), own_engine=True, place=place)
 
     def establish_connection(self) -> VirtualConnection:
         rest = {name: value for name, value in self.address.options.items() if name not in _OWN}
@@ -76,6 +76,21 @@ class Transport(VirtualTransport):
 
     def driver_version(self) -> str:
         return str(sqlalchemy.__version__)
+
+    def _handed_in(self, name: str, kind: type[T]) -> T | None:
+        """What this option is, if it is given; it says everything then about the database."""
+        options = self.address.options
+        given = options.get(name)
+        if given is None:
+            return None
+        if not isinstance(given, kind):
+            raise InvalidURL(f"transport option {name}={given!r} is no SQLAlchemy {kind.__name__}")
+        also = [f"the option {each}" for each in _SAY_WHERE if each != name and options.get(each)]
+        if self.address.hostname not in (None, "", _DEFAULT_HOST) or self.address.virtual_host not in (None, "", "/"):
+            also.append("what the URL says, sqla:// is enough")
+        if also:
+            raise InvalidURL(f"transport option {name} says already which database it is: leave out {also[0]}")
+        return given
 
     def _url(self) -> str:
         url = self.address.hostname or ""

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import NullPool
 
 from kombu import Connection, Queue
 from kombu.exceptions import AccessRefused, KombuError, OperationalError, VersionMismatch
 from kombu.sql import MARIADB, MYSQL, POSTGRESQL, SQLITE, Dialect
+from kombu.sql.errors import explained
 from kombu_sqlalchemy import metadata
 from tests import servers
 from tests.disks import small_disk
@@ -28,6 +29,8 @@ EVERYWHERE_ELSE = pytest.mark.parametrize("place", EVERYWHERE, indirect=True)
 LARGE = os.urandom(100_000)
 """PostgreSQL would make little of what repeats itself."""
 ORDERS = Queue("orders")
+READ_ONLY = "Connect to the primary, or unset default_transaction_read_only"
+FOR_A_FILE = "is read-only: attempt to write .*Give this program the right to write to the file and to its folder"
 
 
 @pytest.mark.parametrize(
@@ -77,9 +80,18 @@ def test_a_server_that_is_not_there_is_named(place: Place) -> None:
 
 
 @pytest.mark.parametrize("place", ON_POSTGRESQL, indirect=True)
-def test_a_read_only_database_of_postgresql_is_refused_with_what_to_do(place: Place) -> None:
-    with pytest.raises(OperationalError, match=r"is read-only.*Connect to the primary"):
-        declare(place.connect(place.with_options(options="-c default_transaction_read_only=on")))
+def test_a_read_only_database_of_postgresql_is_refused_when_connecting_with_what_to_do(place: Place) -> None:
+    """What is there already needs no declaring, and nobody would notice before the first message."""
+    declare(place.connect())
+    with pytest.raises(OperationalError, match=rf"is read-only.*{READ_ONLY}"):
+        place.connect(place.with_options(options="-c default_transaction_read_only=on")).connect()
+
+
+def test_one_that_becomes_read_only_later_is_refused_alike() -> None:
+    refused = psycopg.errors.ReadOnlySqlTransaction("cannot execute INSERT in a read-only transaction")
+    said = explained("database 'shop'", refused, lost=False, migrate="")
+    assert type(said) is OperationalError
+    assert re.search(rf"database 'shop' is read-only: cannot execute INSERT.*{READ_ONLY}", str(said))
 
 
 @pytest.mark.parametrize("place", ON_MARIADB, indirect=True)
@@ -94,12 +106,12 @@ def test_a_read_only_file_is_refused_with_what_to_do(place: Place, tmp_path: Pat
     make_tables(f"sqlite:///{file}")
     if place.door == "sqla":
         url = f"sqla+sqlite:///file:{file}?mode=ro&uri=true"
-        with pytest.raises(OperationalError, match=r"is read-only.*give the right to write"):
+        with pytest.raises(OperationalError, match=FOR_A_FILE):
             declare(Connection(url))
     else:
         with (
             alias("default", NAME=f"file:{file}?mode=ro", OPTIONS={"uri": True}) as url,
-            pytest.raises(OperationalError, match=r"is read-only.*give the right to write"),
+            pytest.raises(OperationalError, match=FOR_A_FILE),
         ):
             declare(Connection(url))
 
@@ -135,6 +147,11 @@ class TestAFullDiskOfPostgreSQL:
     def test_nothing_counts_that_is_not_stored(self, tight: str, disk: Path) -> None:
         make_tables(tight)
         fill(Connection(f"sqla+{tight}"), disk)
+
+    def test_nor_does_it_through_django(self, tight: str, disk: Path) -> None:
+        make_tables(tight)
+        with alias("postgresql", PORT=make_url(tight).port, NAME="tight") as url:
+            fill(Connection(url), disk)
 
 
 @pytest.mark.parametrize("dialect", [SQLITE, POSTGRESQL, MARIADB, MYSQL], ids=lambda dialect: dialect.name)

@@ -265,10 +265,14 @@ def test_a_connection_is_known_by_its_url_which_shows_no_password() -> None:
         ),
         f"postgresql://nobody:{ESCAPED}@{HOST}:1/nowhere",
         f"mysql+pymysql://nobody:{ESCAPED}@{HOST}:1/nowhere",
+        f"postgresql://nobody@{HOST}:1/nowhere?password={ESCAPED}",
+        f"postgresql://nobody@{HOST}:1/nowhere?sslpassword={ESCAPED}",
+        f"mysql+pymysql://nobody@{HOST}:1/nowhere?passwd={ESCAPED}",
         f"postgresql+nodriver://nobody:{ESCAPED}@{HOST}/nowhere",
         f"postgresql://nobody:{ESCAPED}@{HOST}:port/nowhere",
     ],
 )
+@pytest.mark.filterwarnings("ignore:'passwd' is deprecated:DeprecationWarning")
 def test_who_is_not_let_in_is_told_so_without_the_password(url: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("DEBUG"), pytest.raises(KombuError) as refused:
         Connection(f"sqla+{url}", connect_timeout=2).connect()

@@ -197,6 +197,13 @@ def test_a_url_is_put_together_without_its_password() -> None:
         ("amqp://a:secret@h1;amqp://b:secret@h2", "amqp://a:**@h1;amqp://b:**@h2"),
         ("amqp://a:secret@h1;b:secret@h2", "amqp://a:**@h2"),
         ("mongodb://u:secret@h1:1,h2:2/db", "mongodb://u:**@h1:1,h2:2/db"),
+        ("sqla+postgresql://h/db?x=1&password=secret", "sqla+postgresql://h/db?x=1&password=**"),
+        ("sqla+postgresql://h/db?sslpassword=secret&x=1", "sqla+postgresql://h/db?sslpassword=**&x=1"),
+        ("sqla+postgresql://h/db?scram_client_key=secret", "sqla+postgresql://h/db?scram_client_key=**"),
+        ("sqla+mysql+pymysql://h/db?passwd=secret", "sqla+mysql+pymysql://h/db?passwd=**"),
+        ("x://h?PWD=secret&passphrase=secret&token=secret", "x://h?PWD=**&passphrase=**&token=**"),
+        ("x://h/db?password=sec;ret", "x://h/db?password=**"),
+        ("x://u@h:1/db?password=sec@ret&x=1", "x://u@h:1/db?password=**&x=1"),
     ],
 )
 def test_a_sanitized_url_shows_everything_but_the_password(url: str, shown: str) -> None:

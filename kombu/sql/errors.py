@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from kombu.exceptions import AccessRefused, ConnectionError, KombuError, OperationalError, VersionMismatch
@@ -15,7 +16,9 @@ https://mariadb.com/kb/en/mariadb-error-code-reference/, and SQLITE_BUSY_SNAPSHO
 _NO_TABLE = {"42P01", 1146, "no such table"}
 _NO_SCHEMA = {"3F000"}
 _NO_COLUMN = {"42703", 1054, "no such column", "has no column named"}
-_READ_ONLY = {"25006", 1290, 1792, 1836, "readonly database"}
+_READ_ONLY = {"25006"}
+_READ_ONLY_SERVER = {1290, 1792, 1836}
+_READ_ONLY_FILE = {"readonly database"}
 _FULL = {"53100", 1021, 1114, "disk is full"}
 _NO_DATABASE = {"3D000", 1049, 'FATAL: database "'}
 """What PostgreSQL says while one connects has no code in psycopg, here and in the next."""
@@ -27,29 +30,43 @@ _LOCKED = {"database is locked", "database table is locked"}
 _TOO_LARGE = {1153, "54000", "too big"}
 
 
-def explained(name: str, error: BaseException, *, lost: bool, migrate: str, prefix: str = PREFIX) -> KombuError:
+def explained(
+    name: str,
+    error: BaseException,
+    *,
+    lost: bool,
+    migrate: str,
+    prefix: str = PREFIX,
+    secrets: Collection[str] = (),
+) -> KombuError:
     """The error to raise instead of a driver's ``error`` on the database ``name``.
 
     ``lost``: the connection is of no more use. ``migrate`` says how the tables are made, whose names begin with
-    ``prefix``. What a server said before it hung up is certain: nothing was done; where it said nothing, ``uncertain``
-    is set on the error.
+    ``prefix``. ``secrets`` are not repeated. What a server said before it hung up is certain: nothing was done; where
+    it said nothing, ``uncertain`` is set on the error.
     """
-    text = " ".join(str(error).split())
+    whole = " ".join(str(error).split())
+    text = _without(secrets, whole)
     said = _codes(error)
 
     def says(known: Collection[object]) -> bool:
-        return bool(said.intersection(known)) or any(isinstance(each, str) and each in text for each in known)
+        return bool(said.intersection(known)) or any(isinstance(each, str) and each in whole for each in known)
 
     if says(_CONFLICT):
         return Conflict(f"{name}: {text}; another transaction was in the way, try again")
-    if says(_NO_TABLE) and prefix in text:
+    if says(_NO_TABLE) and prefix in whole:
         return OperationalError(f"{name} has no kombu tables: {migrate}")
     if says(_NO_SCHEMA):
         return OperationalError(f"{name}: {text}. Create the schema, or mend the option table_prefix")
     if says(_NO_COLUMN):
         return VersionMismatch(f"the kombu tables of {name} are older than this release: {migrate} ({text})")
     if says(_READ_ONLY):
+        return read_only(name, text)
+    if says(_READ_ONLY_SERVER):
         return OperationalError(f"{name} is read-only: {text}. Connect to the primary, or give the right to write")
+    if says(_READ_ONLY_FILE):
+        advice = "Give this program the right to write to the file and to its folder, and leave out mode=ro"
+        return OperationalError(f"{name} is read-only: {text}. {advice}")
     if says(_FULL):
         return OperationalError(f"{name}: no space left, and nothing of this was stored: {text}")
     if says(_NO_DATABASE):
@@ -67,6 +84,18 @@ def explained(name: str, error: BaseException, *, lost: bool, migrate: str, pref
         gone.uncertain = not says(_SHUT_DOWN)
         return gone
     return OperationalError(f"{name}: {text}")
+
+
+def read_only(name: str, why: str) -> OperationalError:
+    """The error for a database of PostgreSQL that takes no messages: a standby, perhaps."""
+    advice = "Connect to the primary, or unset default_transaction_read_only"
+    return OperationalError(f"{name} is read-only: {why}. {advice}")
+
+
+def _without(secrets: Collection[str], text: str) -> str:
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "**", text)
+    return text
 
 
 def _codes(error: BaseException) -> set[object]:

@@ -11,6 +11,7 @@ from kombu.exceptions import ConnectionError, PublishUncertain
 from kombu.sql import messages_sql, queues_sql, waiting
 from kombu.sql.claims import Claims, claims
 from kombu.sql.database import Database, Row, long_operation, operation, visit
+from kombu.sql.errors import read_only
 from kombu.sql.floors import NO_FLOORS, KnownFloors
 from kombu.sql.limits import SQLLimits
 from kombu.sql.rows import delivery, micro, turn
@@ -56,10 +57,11 @@ class SQLStore(SQLLimits):
         self._floors = KnownFloors()
 
     def open(self) -> None:
-        """See that the database answers, that it is new enough, and that it has the tables."""
+        """See that the database answers, that it is new enough, that it has the tables and that they can be written."""
         try:
             self.database.open()
             self._look()
+            self._see_that_it_can_be_written()
             self._waiter = self.database.waiter()
         except BaseException:
             self.close()
@@ -223,6 +225,14 @@ class SQLStore(SQLLimits):
     @operation
     def _look(self) -> None:
         self._fetch(queues_sql.look(self.database.dialect))
+
+    @operation
+    def _see_that_it_can_be_written(self) -> None:
+        """A standby answers, and has the tables. Other databases are not asked: only a write is sure to find out."""
+        if self.database.dialect.name == "PostgreSQL":
+            [[setting]] = self._fetch("SELECT current_setting('transaction_read_only')")
+            if setting == "on":
+                raise read_only(self.database.name, "transaction_read_only is on")
 
     @operation
     def _put_now(self, items: Sequence[tuple[str, Envelope]], version: int | None) -> None:

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from kombu.exceptions import InvalidURL
 
-__all__ = ["URLParts", "as_url", "maybe_sanitize_url", "parse_url", "sanitize_url", "url_to_parts"]
+__all__ = ["URLParts", "as_url", "is_secret", "maybe_sanitize_url", "parse_url", "sanitize_url", "url_to_parts"]
 
 T = TypeVar("T")
 
@@ -33,7 +33,8 @@ _READ_BY_DRIVERS = frozenset({"mongodb"})
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+._-]*\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_IN_A_HOST = re.compile(r"[\s\x00-\x1f\x7f\[\]]")
-_SECRET_IN_QUERY = re.compile(r"([?&][^=&]*(?:passw|secret)[^=&]*=)[^&;]*", re.IGNORECASE)
+_SECRET = re.compile(r"passw|passphrase|pwd|secret|token|scram_\w+_key", re.IGNORECASE)
+_SECRET_IN_QUERY = re.compile(rf"([?&][^=&]*(?:{_SECRET.pattern})[^=&]*=)[^&]*", re.IGNORECASE)
 _NEXT_IN_A_LIST = re.compile(r";(?=[A-Za-z][A-Za-z0-9+._-]*://)")
 _AFTER_A_COLON = re.compile(r":(?!//).+", re.DOTALL)
 
@@ -148,6 +149,11 @@ def maybe_sanitize_url(url: T, mask: str = "**") -> T | str:
     return sanitize_url(url, mask) if isinstance(url, str) and "://" in url else url
 
 
+def is_secret(name: str) -> bool:
+    """Whether the query's option of this name is a password, or as good as one."""
+    return bool(_SECRET.search(name))
+
+
 def _split_scheme(url: str) -> tuple[str, str]:
     if not isinstance(url, str):
         raise InvalidURL(f"a broker URL is text, not {type(url).__name__}")
@@ -208,10 +214,10 @@ def _sanitize_one(url: str, mask: str) -> str:
     scheme, separator, rest = url.partition("://")
     if not _SCHEME.match(scheme) or not separator:
         scheme, separator, rest = "", "", url
+    rest = _hide_secrets_in_query(rest, mask)  # an @ in one of them is not the end of a password
     userinfo, at, address = rest.rpartition("@")
     userid, colon, _ = userinfo.partition(":")
-    shown = f"{userid}:{mask}@{address}" if at and colon else rest
-    return scheme + separator + _hide_secrets_in_query(shown, mask)
+    return scheme + separator + (f"{userid}:{mask}@{address}" if at and colon else rest)
 
 
 def _hide_secrets_in_query(url: str, mask: str) -> str:
