@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 pytest.importorskip("boto3")
 
 from kombu import Connection, Exchange, Queue
-from kombu.transport.virtual import VirtualConnection
 from tests.aws import Region
 
 pytestmark = pytest.mark.server("sqs")
@@ -30,19 +28,18 @@ def connection(region: Region) -> Iterator[Connection]:
 
 
 def billed(connection: Connection) -> dict[str, int]:
-    inner = connection.connection
-    assert isinstance(inner, VirtualConnection)
-    store: Any = inner.store
-    found: dict[str, int] = store.billed_requests()
+    found = connection.billed_requests() or {}
     return {action: found.get(action, 0) for action in ("PublishBatch", "SendMessageBatch")}
 
 
 def contents(connection: Connection, *names: str) -> dict[str, list[object]]:
     """What is in the queues, which are empty afterwards."""
     found: dict[str, list[object]] = {}
-    for name in names:
+    for name, counted in connection.statistics(names).items():
         found[name] = []
-        while (got := Queue(name)(connection).get()) is not None:
+        for _ in range(counted.ready or 0):
+            got = Queue(name)(connection).get()
+            assert got is not None
             found[name].append(got.payload)
             got.ack()
     return found

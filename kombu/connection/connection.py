@@ -15,7 +15,7 @@ from kombu.consumer import Consumer
 from kombu.entity import Queue
 from kombu.exceptions import ConnectionError, NotSupported, OperationalError
 from kombu.producer import Producer
-from kombu.transport.base import Channel, QueueStatistics, Transport, TransportConnection
+from kombu.transport.base import Billed, Channel, QueueStatistics, Transport, TransportConnection
 
 if TYPE_CHECKING:
     from kombu.simple import SimpleBuffer, SimpleQueue
@@ -310,6 +310,14 @@ class Connection(Described):
         """
         names = None if queues is None else [each.name if isinstance(each, Queue) else each for each in queues]
         return self._line.connect().statistics(names)
+
+    def billed_requests(self) -> dict[str, int] | None:
+        """How many requests it made since it was connected, by the broker's name of them, as the broker bills them.
+
+        None where requests are not paid for, or the transport does not count them: only SQS's does.
+        """
+        open = self._line.connect()
+        return open.billed_requests() if isinstance(open, Billed) else None
 
     def register_with_event_loop(self, loop: object) -> None:
         """Let an event loop do the receiving; raises ``NotSupported`` where the transport cannot."""

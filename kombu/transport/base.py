@@ -16,6 +16,7 @@ __all__ = [
     "Billed",
     "Channel",
     "Content",
+    "GivesBatches",
     "Implements",
     "Publication",
     "QueueDeclared",

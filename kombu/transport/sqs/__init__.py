@@ -10,6 +10,7 @@ from __future__ import annotations
 import boto3
 
 from kombu.transport import virtual
+from kombu.transport.sqs.connection import SQSConnection
 from kombu.transport.sqs.options import Settings, read_settings
 from kombu.transport.sqs.store import SQSStore
 
@@ -26,9 +27,9 @@ class Transport(virtual.Transport):
         settings, _ = read_settings(self.address)
         return SQSStore(settings)
 
-    def establish_connection(self) -> virtual.VirtualConnection:
+    def establish_connection(self) -> SQSConnection:
         settings, options = read_settings(self.address)
-        connection = virtual.VirtualConnection(SQSStore(settings), options)
+        connection = SQSConnection(SQSStore(settings), options)
         connection.open(self.address.connect_timeout)
         return connection
 

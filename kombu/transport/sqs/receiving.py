@@ -4,6 +4,11 @@ A busy queue is asked directly, ten messages a request. A queue that had nothing
 first and for longer each time it stays silent, up to 20 seconds (``wait_time_seconds``): an idle queue costs three
 requests a minute. Where there are more silent queues than ``max_polls`` they take turns, each for a shorter time. A
 poll begins only while somebody waits, and what it brings is theirs; what nobody fetches goes back.
+
+A request that does not wait asks some of AWS's servers only, and may bring nothing from a queue that is not empty; a
+long poll asks all of them. A consumer asks again anyway. Where the answer that a queue is empty ends something, one
+long poll confirms it: :func:`thorough`.
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html
 """
 
 from __future__ import annotations
@@ -11,7 +16,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from kombu.exceptions import KombuError
@@ -33,6 +40,21 @@ _LATENCY = 0.25
 
 _MISSING = 1.0
 """Seconds until a queue that does not exist is looked for again."""
+
+_CONFIRMED = 1
+"""Seconds of the long poll that confirms that a queue is empty: the shortest there is."""
+
+_thorough: ContextVar[bool] = ContextVar("kombu_sqs_thorough", default=False)
+
+
+@contextmanager
+def thorough() -> Iterator[None]:
+    """Within, :meth:`Receiver.take` brings nothing only where none of AWS's servers has anything."""
+    token = _thorough.set(True)
+    try:
+        yield
+    finally:
+        _thorough.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +117,28 @@ class Receiver:
             line = self._line(queue)
             line.limit, line.lease = min(limit, BATCH), lease
             taken = self._fetch(line, limit)
-            ask = line.may_be_asked(time.monotonic())
+            ask = line.may_be_asked(time.monotonic()) or (_thorough.get() and not taken)
         while ask and len(taken) < limit:
             asked = min(limit - len(taken), BATCH)
             try:
-                found = self.ask(queue, asked, lease)
+                found = self.ask(queue, asked, lease, sure=_thorough.get() and not taken)
             except KombuError:
                 if not taken:
                     raise
                 break  # what was received is not to be lost for that; the next call will meet it again
             taken += found
             line.hot = ask = len(found) == asked
+        if not taken and _thorough.get():
+            with self._changed:  # a consumer's poll may have been quicker
+                taken = self._fetch(line, limit)
         return taken
 
-    def ask(self, queue: str, limit: int, lease: float) -> list[Taken]:
-        """One request, without waiting; nothing for a queue that does not exist."""
+    def ask(self, queue: str, limit: int, lease: float, sure: bool = False) -> list[Taken]:
+        """One request, without waiting; nothing for a queue that does not exist. ``sure``: that there is nothing is
+        confirmed."""
         try:
-            return self._receive(queue, limit, lease, 0)
+            found = self._receive(queue, limit, lease, 0)
+            return self._receive(queue, limit, lease, _CONFIRMED) if sure and not found else found
         except QueueMissing:
             self._missing(queue)
             return []

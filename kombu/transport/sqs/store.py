@@ -44,6 +44,9 @@ CAPABILITIES = Capabilities(
     atomic_put=False,
 )
 
+_NEWER = 1.0
+"""Seconds by which a message has to be newer than a purge to count as such: AWS tells its time in whole ones."""
+
 
 class SQSStore:
     """A handle on the queues of one account and region, whose names begin with the same prefix."""
@@ -172,16 +175,21 @@ class SQSStore:
 
     def purge(self, queue: str) -> int:
         """Received and deleted, ten at a time: AWS's PurgeQueue takes what is leased along, and for a minute what is
-        new. What is delayed cannot be received, and stays."""
+        new. What is delayed cannot be received, and stays.
+
+        It ends when nothing is left. AWS's count may be too low, so that alone does not end it; but where others go
+        on publishing, it is enough once as many are gone, and what comes is newer than the purge."""
+        began = self._calls.clock.now()
         try:
-            left = self._counts(queue).ready
+            ready = self._counts(queue).ready
         except QueueMissing:
             return 0
         removed = 0
-        while left > 0 and (taken := self._receiver.ask(queue, BATCH, self._limits.delay)):
+        while taken := self._receiver.ask(queue, BATCH, self._limits.delay, sure=True):
             self._holding.delete(taken)
             removed += len(taken)
-            left -= len(taken)
+            if removed >= ready and all(each.message.stored > began + _NEWER for each in taken):
+                break
         return removed
 
     def sweep(self, limit: int, lease: float) -> list[Delivery]:
@@ -209,11 +217,12 @@ class SQSStore:
     def _claim(self, queue: str, limit: int, lease: float) -> list[Delivery]:
         if limit <= 0:
             return []
-        taken = self._receiver.take(queue, limit, lease)
-        taken = self._renewed(self._without_waiting(taken), lease)
-        self._holding.hold(taken)
+        due: list[Taken] = []
+        while not due and (taken := self._receiver.take(queue, limit, lease)):
+            due = self._renewed(self._without_waiting(taken), lease)
+        self._holding.hold(due)
         now = self._calls.clock.now()
-        return [_delivery(each, now) for each in taken]
+        return [_delivery(each, now) for each in due]
 
     def _without_waiting(self, taken: list[Taken]) -> list[Taken]:
         """Those whose time has come; the others wait on, as long as AWS can do that at a time. The last part of a long

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from typing import ClassVar
 
 from kombu.exceptions import ConnectionError, NotFound, OperationalError, ResourceLocked
 from kombu.transport.base import Publication, QueueStatistics
@@ -45,6 +46,9 @@ logger = logging.getLogger(__name__)
 class VirtualConnection:
     """Ties the parts together."""
 
+    channel_type: ClassVar[type[Channel]] = Channel
+    """A store whose backend needs something otherwise may have channels of its own."""
+
     def __init__(self, store: Store, options: Options) -> None:
         if not isinstance(store, TopologyStore):
             raise OperationalError(f"store {store.capabilities.name!r} keeps no topology")
@@ -75,7 +79,7 @@ class VirtualConnection:
         return bool(self.drain.queues)
 
     def channel(self) -> Channel:
-        channel = Channel(self)
+        channel = self.channel_type(self)
         self._channels.append(channel)
         return channel
 
