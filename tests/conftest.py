@@ -32,6 +32,7 @@ _ONCE = (
     *_LONG,
     "test_admin_browser",
     "test_amqp_private",
+    "test_amqp_statistics",
     "test_beanstalk_transport",
     "test_beanstalk_vouching",
     "test_caller_deadlines",
@@ -40,16 +41,22 @@ _ONCE = (
     "test_couchdb_tls",
     "test_docs",
     "test_migrations_at_once",
+    "test_migrations_beside",
     "test_migrations_in_applications",
+    "test_migrations_old",
     "test_mongodb_connecting",
     "test_pika_private",
     "test_redis_cluster",
     "test_redis_junk",
     "test_redis_sentinel",
+    "test_redis_tls",
     "test_resilience_bites",
+    "test_schema",
     "test_sql_conflicts",
+    "test_sql_names",
     "test_sql_patience",
     "test_sql_restarts",
+    "test_sql_uncertain",
     "test_sqla_command",
     "test_sqs",
     "test_sqs_fanout_conformance",
@@ -65,6 +72,12 @@ _ONCE = (
 """Modules that are about servers and processes, or about the suites themselves, rather than about an interpreter: their
 tests, and those of every ``…_resilience``, are marked ``once``, and CI runs them on one."""
 
+_CLASSES_ONCE = {
+    "test_store_sqlalchemy": ("TestOnMariaDB",),
+    "test_transport_conformance": ("TestSQLAlchemyOnMariaDB",),
+}
+"""The same of what Django's tests try on that server with every interpreter, through the same store."""
+
 pytest.register_assert_rewrite("kombu.testing", "tests.resilience")
 pytest_plugins = ["tests.databases", "tests.memory", "tests.places", "tests.watched", "tests.shop"]
 
@@ -79,7 +92,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.stem in _ONCE or item.path.stem.endswith("_resilience"):
+        module, group = item.path.stem, item.nodeid.split("::")[1]
+        if module in _ONCE or module.endswith("_resilience") or group in _CLASSES_ONCE.get(module, ()):
             item.add_marker("once")
     items.sort(key=_place)
 

@@ -12,6 +12,8 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from kombu import Message, Queue
+from kombu.transport.memory import MemoryStore
+from kombu.transport.memory import Transport as Memory
 from kombu_django import consumer, publish
 from kombu_django.conf import get_config
 from kombu_django.connections import connect
@@ -88,8 +90,19 @@ def test_queues_are_listed_with_their_counts() -> None:
     assert "orders.dead" in run("kombu_queues", "--using", "default")
 
 
+class RestlessStore(MemoryStore):
+    """Cannot pause a queue."""
+
+    pause = paused = None  # type: ignore[assignment]
+
+
+class Restless(Memory):
+    def make_store(self) -> MemoryStore:
+        return RestlessStore(self.address.hostname or "")
+
+
 def test_queues_of_other_transports_are_shown_too_and_paused_where_that_can_be(tmp_path: Path, name: str) -> None:
-    elsewhere = {"spool": {"URL": f"filesystem:///{tmp_path}/spool"}, "here": {"URL": f"memory://{name}"}}
+    elsewhere = {"spool": {"URL": f"filesystem:///{tmp_path}/spool"}, "here": {"URL": f"{__name__}.Restless://{name}"}}
     with override_settings(KOMBU=elsewhere):
         show_and_pause()
 
