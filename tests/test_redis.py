@@ -1,4 +1,4 @@
-"""What Redis alone needs: its keys, its ways in, its refusals, and what stands in a key that we did not write."""
+"""What Redis alone needs: its keys, its ways in, and its refusals."""
 
 from __future__ import annotations
 
@@ -135,34 +135,6 @@ def test_a_script_that_the_server_has_forgotten_is_told_again(alone: Alone) -> N
         assert [Queue("forgotten")(connection).get().payload for _ in range(3)] == [0, 1, 2]
 
 
-def test_junk_where_a_message_should_be_is_handed_on_as_it_is(url: str, prefix: str) -> None:
-    base = Keys(prefix).queue(QUEUE).decode()
-    junk = [b"junk", b"\xff\x00", b"\x01\x00" + b"\xff" * 20, b""]
-    with Connection(url) as connection:
-        Queue(QUEUE)(connection).declare()
-        with redises.client() as server:
-            for number, body in enumerate(junk):
-                server.hset(f"{base}:body", f"{number:016}", body)
-                server.zadd(f"{base}:wait:0", {f"{number:016}": number})
-            server.zadd(f"{base}:wait:0", {"no-body": 9})
-        connection.Producer(routing_key=QUEUE).publish("ours")
-        seen: list[Any] = []
-        junk.append(b"")
-        with connection.Consumer(Queue(QUEUE), on_message=lambda each: (seen.append(each), each.ack())):
-            while len(seen) < 6:
-                connection.drain_events(timeout=10)
-        assert [bytes(each.body) for each in seen[:5]] == junk
-        assert seen[5].payload == "ours"
-        assert connection.default_channel.queue_declare(QUEUE, passive=True).message_count == 0
-
-
-def test_a_key_that_is_somebody_elses_is_an_error_that_says_so(url: str, prefix: str) -> None:
-    with redises.client() as server:
-        server.set(f"{prefix}kombu:topology:{{kombu}}:document", "mine")
-    with Connection(url) as connection, pytest.raises(OperationalError, match="global_keyprefix"):
-        Queue(QUEUE)(connection).declare()
-
-
 @pytest.mark.parametrize("bodies", ["a", "ab"])
 def test_a_batch_whose_answer_is_lost_is_stored_once(bodies: str, prefix: str) -> None:
     with Proxy(servers.REDIS_PORT) as proxy:
@@ -284,6 +256,15 @@ def test_tls_verifies_the_server(alone: Alone) -> None:
         connection.connect()
 
 
+def test_where_tls_is_not_spoken_the_error_asks_for_it(alone: Alone) -> None:
+    for scheme in ("rediss", "rediss+cluster"):
+        with pytest.raises(ConnectionError, match="speak TLS at this port"):
+            Connection(f"{scheme}://{servers.HOST}:{alone.server.port}", connect_timeout=0.3).connect()
+    with pytest.raises(ConnectionError) as raised:
+        Connection(f"rediss://{servers.HOST}:1/0").connect()
+    assert "TLS" not in str(raised.value)
+
+
 def test_through_a_unix_socket(alone: Alone) -> None:
     url = f"redis+socket://:{alone.password}@/{alone.socket}".replace("@//", "@/") + "?virtual_host=2"
     with Connection(url) as connection:
@@ -331,13 +312,18 @@ def test_a_user_with_few_rights_needs_those_that_the_error_names(alone: Alone) -
         ("redis+cluster://127.0.0.1:1/3", InvalidURL, "database 0"),
         ("redis+cluster://127.0.0.1:1,127.0.0.1:2", OperationalError, "127.0.0.1:"),
         (f"redis+cluster://{redises.ADDRESS}", OperationalError, "cluster"),
+        ("redis+sentinel://:secret-x@h/0?master_name=x", InvalidURL, "sentinel://host:26379/0.master_name=…$"),
+        ("rediss+sentinel://:secret-x@h/0?master_name=x", InvalidURL, "sentinel://host:26379.* ssl=True"),
+        ("sentinel+rediss://:secret-x@h/0?master_name=x", InvalidURL, "sentinel://host:26379.* ssl=True"),
+        ("redis+shop://:secret-x@h/0", InvalidURL, "redis.cluster://"),
         ("redis+socket:///no/such/redis.sock", OperationalError, "/no/such/redis.sock"),
         ("sentinel://127.0.0.1:1/0?master_name=x", OperationalError, "sentinel 127.0.0.1:1"),
     ],
 )
 def test_a_bad_address_is_an_error_that_says_what_is_wrong(bad: str, error: type[KombuError], says: str) -> None:
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=says) as raised:
         Connection(bad, connect_timeout=2).connect()
+    assert "secret-x" not in str(raised.value)
 
 
 def test_a_server_without_memory_refuses_messages_and_still_gives_out_what_it_has(alone: Alone) -> None:

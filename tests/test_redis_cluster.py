@@ -16,14 +16,12 @@ from kombu.testing import (
     StoreConformance,
     TopologyConformance,
 )
-from kombu.testing.transports.limits import LimitConformance
-from kombu.testing.transports.settling import SettlingConformance
 from kombu.transport.redis import RedisStore
 from kombu.transport.redis.keys import Keys
 from kombu.transport.virtual.store import Envelope, QueueSpec
 from tests import redises, servers
 from tests.redis_groups import Clustered
-from tests.transport_subjects import RedisCase
+from tests.transport_subjects import OnRedis
 
 LONG = 30.0
 
@@ -58,9 +56,7 @@ class TestStore(
         return store
 
 
-class TestTransport(RedisCase, SettlingConformance, LimitConformance):
-    """What goes from one queue to another, and queues that end."""
-
+class TestTransport(OnRedis):
     @pytest.fixture(autouse=True)
     def _cluster(self, cluster: Clustered) -> None:
         self.address = f"{cluster.url()}/"

@@ -9,11 +9,10 @@ import pytest
 
 from kombu import Connection, Queue
 from kombu.exceptions import InvalidURL, OperationalError, PublishUncertain
-from kombu.testing.transports.routing import RoutingConformance
 from kombu.transport.redis import SentinelTransport
 from tests import servers
 from tests.redis_groups import MASTER, Watched
-from tests.transport_subjects import RedisCase
+from tests.transport_subjects import OnRedis
 
 pytestmark = pytest.mark.server("redis")
 
@@ -28,9 +27,7 @@ def watched() -> Iterator[Watched]:
         yield made
 
 
-class TestTransport(RedisCase, RoutingConformance):
-    """A good part of the suite is enough: after the connection is made all is as without sentinels."""
-
+class TestTransport(OnRedis):
     @pytest.fixture(autouse=True)
     def _sentinels(self, watched: Watched) -> None:
         self.watched = watched

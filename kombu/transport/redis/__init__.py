@@ -61,6 +61,8 @@ class Transport(VirtualTransport):
         if hostname.startswith("/"):
             connect = connecting.unix(hostname, connecting.arguments(self.address, options, self._database()))
             return self._direct(hostname, connect, options)
+        if "://" in hostname:
+            raise _not_known(hostname.partition("://")[0], self._tls)
         port = self.address.port or connecting.PORT
         connect = connecting.tcp(hostname, port, self._given(options), self._tls)
         return self._direct(f"{hostname}:{port}", connect, options)
@@ -121,7 +123,10 @@ class SentinelTransport(Transport):
     default_port = connecting.SENTINEL_PORT
 
     def _link(self, options: RedisOptions) -> Link:
-        sentinel = self.address.hostname or "localhost", self.address.port or connecting.SENTINEL_PORT
+        hostname = self.address.hostname or "localhost"
+        if "://" in hostname:
+            raise _not_known("sentinel", self._tls or hostname.startswith("rediss"))
+        sentinel = hostname, self.address.port or connecting.SENTINEL_PORT
         timeout = options.socket_connect_timeout or self.address.connect_timeout or options.socket_timeout
         connect = connecting.by_sentinel(sentinel, options, self._given(options), self._tls, timeout)
         return self._direct(f"{options.master_name} of sentinel {sentinel[0]}:{sentinel[1]}", connect, options)
@@ -159,6 +164,14 @@ def _places(address: Address) -> list[Place]:
         parts = url_to_parts(f"redis://{text.strip()}")
         places.append((parts.hostname or "localhost", parts.port or address.port or connecting.PORT))
     return places
+
+
+def _not_known(scheme: str, tls: bool) -> InvalidURL:
+    """For what stands on the other side of a ``+``; of the address itself nothing is told, it may have a password."""
+    if scheme.startswith("sentinel"):
+        how = " and give the connection the argument ssl=True" if tls else ""
+        return InvalidURL(f"for the master that sentinels name write sentinel://host:26379/0?master_name=…{how}")
+    return InvalidURL(f"redis+{scheme}:// is not known, but redis+socket:///path and redis+cluster://host:port are")
 
 
 def _confirmation(options: RedisOptions) -> Confirmation:

@@ -22,6 +22,9 @@ from kombu.transport.virtual.deadline import seconds_to_wait
 PORT = 6379
 SENTINEL_PORT = 26379
 
+_NO_TLS = ("Timeout connecting", "WRONG_VERSION_NUMBER")
+"""What the driver says of a server that waits for a command, or answers, where TLS begins with a greeting."""
+
 _connections: Any = redis.connection
 _sentinels: Any = redis.sentinel
 """The driver has types for some of it only."""
@@ -78,7 +81,12 @@ def tcp(host: str, port: int, given: dict[str, Any], tls: bool) -> Connect:
     kind = _connections.SSLConnection if tls else _connections.Connection
 
     def connect() -> Connection:
-        return opened(kind(host=host, port=port, **_in_time(given)))
+        try:
+            return opened(kind(host=host, port=port, **_in_time(given)))
+        except (driver.ConnectionError, driver.TimeoutError) as exc:
+            if tls and any(each in str(exc) for each in _NO_TLS):
+                raise driver.ConnectionError(f"{exc}: does the server speak TLS at this port?") from exc
+            raise
 
     return connect
 
@@ -118,9 +126,10 @@ def by_sentinel(
         try:
             host, port = sentinels.discover_master(name)
         except _sentinels.MasterNotFoundError as exc:
+            reason = str(exc).rpartition("> - ")[2]  # before it the driver has all its arguments
             raise OperationalError(
                 f"{where} names no master {name!r} that is alive: does it answer, is the option master_name right,"
-                f" and min_other_sentinels no more than there are? ({exc})"
+                f" and min_other_sentinels no more than there are? ({reason})"
             ) from exc
         except (driver.RedisError, OSError) as exc:
             raise explained(where, exc) from exc

@@ -47,7 +47,7 @@ def deliveries(answer: Sequence[Any], queues: Sequence[str], token: int, expired
     found = []
     for number, text, count, message in zip(told[::3], told[1::3], told[2::3], islice(answer, 2, None), strict=True):
         head, body, priority, ttl = unpacked(message)
-        id = int(text) if text.isdigit() else text.decode("utf-8", "surrogateescape")
+        id = int(text) if text.isdigit() else bytes.fromhex(text[1:].decode()).decode("utf-8", "surrogateescape")
         age = max(now - id, 0) / 1e6 if type(id) is int else 0.0
         lease = _new(Lease, (queues[int(number) - 1], id, token))
         found.append(_new(Delivery, (lease, head, body, priority, int(count), expired or ttl <= age, age)))

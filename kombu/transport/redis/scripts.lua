@@ -2,6 +2,12 @@
 -- that it lists. Redis runs a script as a whole and nothing else meanwhile, so what a script reads stays true until
 -- it has written.
 --
+-- What was written stays when a script fails. So whatever can fail comes before the first write: a script works out
+-- what it is going to write, and reads every key that it is going to write to (but for the first), since one that is of
+-- another type, another program's, fails then. Where that would take too long, what was written is taken back instead.
+-- Where there are several steps, all is well after each. What stands in a key of the right type and is none of ours is
+-- no error: a number counts as missing, a claim as one that tells nothing.
+--
 -- The keys of one queue begin with its base, <prefix>kombu:queue:{<name>}, whose hash tag keeps them in one slot of
 -- a cluster. All but the marker live as long as the queue, and those that hold messages only while they hold some:
 --
@@ -63,9 +69,21 @@ local function fetch(key, ids)
 end
 
 --@ helper record
--- Of a claim: token, deliveries, due, priority.
-local function parse(record)
-  return string.match(record, '^(%S+) (%S+) (%S+) (%S+)$')
+local function is_ours(id)
+  return #id == 16 and not string.find(id, '%D')
+end
+
+-- Of a claim: deliveries, due, priority, and whether it is ours. Else a message waits since it was stored, if that is
+-- what its id tells, with priority 0.
+local function parse(record, id, highest)
+  local count, due, priority = string.match(record or '', '^%S+ (%d+) (%-?[%d.]+) (%d+)$')
+  if not (count and #count < 14 and #due < 30 and tonumber(due)) then return 0, is_ours(id) and id or '0', 0, false end
+  return count, due, math.min(priority, highest), true
+end
+
+-- Ids in what is answered: in one that is not ours there may be spaces.
+local function told(id)
+  return '=' .. string.gsub(id, '.', function(char) return string.format('%02x', string.byte(char)) end)
 end
 
 --@ helper weight
@@ -89,22 +107,53 @@ local function weigh_all(base, ids)
 end
 
 local function add_weight(base, bytes, sum)
-  if bytes and sum ~= 0 then redis.call('HINCRBY', base .. ':info', 'weight', whole(sum)) end
+  if not bytes or sum == 0 then return end
+  local before = tonumber(redis.call('HGET', base .. ':info', 'weight') or nil) or 0
+  redis.call('HSET', base .. ':info', 'weight', whole(before + sum))
+end
+
+--@ helper places
+-- What is going to wait: priority -> dues and ids.
+local function place(waiting, priority, due, id)
+  local there = waiting[priority] or {}
+  there[#there + 1], there[#there + 2] = due, id
+  waiting[priority] = there
+end
+
+local function check_places(base, waiting)
+  for priority in pairs(waiting) do redis.call('ZCARD', base .. ':wait:' .. priority) end
+end
+
+local function put_in_places(base, waiting)
+  for priority, there in pairs(waiting) do many('ZADD', base .. ':wait:' .. priority, there, 4000) end
 end
 
 --@ helper reap
--- What was leased until now waits again, where it stood. Its claim stays good until the next one.
-local function reap(base, bytes)
-  local held = base .. ':held'
+-- What was leased until now waits again, where it stood. Its claim stays good until the next one. What is no message,
+-- as it has neither a claim of ours nor a body, goes.
+local function reap(base, highest, bytes)
+  local held, expiry = base .. ':held', base .. ':expiry'
   local ids = redis.call('ZRANGEBYSCORE', held, '-inf', whole(now), 'LIMIT', 0, 1000)
   if #ids == 0 then return end
-  redis.call('ZREM', held, unpack(ids))
-  local records = redis.call('HMGET', base .. ':claims', unpack(ids))
-  for n, id in ipairs(ids) do
-    local _, _, due, priority = parse(records[n] or ('- 1 ' .. id .. ' 0'))
-    redis.call('ZADD', base .. ':wait:' .. priority, due, id)
+  local waiting, none = {}, {}
+  for n, record in ipairs(redis.call('HMGET', base .. ':claims', unpack(ids))) do
+    local _, due, priority, ours = parse(record, ids[n], highest)
+    if ours or redis.call('HEXISTS', base .. ':body', ids[n]) == 1 then
+      place(waiting, priority, due, ids[n])
+    else
+      none[#none + 1] = ids[n]
+    end
   end
-  if bytes then add_weight(base, bytes, weigh_all(base, ids)) end
+  check_places(base, waiting)
+  if #none > 0 then redis.call('ZCARD', expiry) end
+  local size = bytes and weigh_all(base, ids) or 0
+  redis.call('ZREM', held, unpack(ids))
+  put_in_places(base, waiting)
+  add_weight(base, bytes, size)
+  if #none > 0 then
+    redis.call('HDEL', base .. ':claims', unpack(none))
+    redis.call('ZREM', expiry, unpack(none))
+  end
 end
 
 --@ helper ready
@@ -118,7 +167,7 @@ end
 
 -- Bytes of what is ready: of all that waits, less what is delayed.
 local function weigh_ready(base, priority)
-  local sum = tonumber(redis.call('HGET', base .. ':info', 'weight') or 0)
+  local sum = tonumber(redis.call('HGET', base .. ':info', 'weight') or nil) or 0
   for p = priority, 0, -1 do
     sum = sum - weigh_all(base, redis.call('ZRANGEBYSCORE', base .. ':wait:' .. p, '(' .. whole(now), '+inf'))
   end
@@ -126,32 +175,29 @@ local function weigh_ready(base, priority)
 end
 
 --@ helper wake
--- Who waits pops the element: one for each time that something came is enough, and a full list is left as it is.
+-- Who waits pops the element: one for each time that something came is enough, and a full list is left as it is, and
+-- what is no list.
 local function wake(base)
   local list = base .. ':wake'
-  if redis.call('LLEN', list) == 0 then redis.call('RPUSH', list, 1) end
+  if redis.pcall('LLEN', list) == 0 then redis.call('RPUSH', list, 1) end
 end
 
 --@ helper take
 -- Lease these, which wait with priority p: they are added to what is answered, as "<queue> <id> <deliveries>" and
--- as packed.
+-- as packed. Who calls it has read what is held, and what waits.
 local function take(answer, queue, base, bytes, p, ids, dues, token, ends)
   if #ids == 0 then return end
-  many('ZREM', base .. ':wait:' .. p, ids, 4000)
   local records, packed = fetch(base .. ':claims', ids), fetch(base .. ':body', ids)
-  local claims, held, sum = {}, {}, 0
+  local claims, held, sum, plain = {}, {}, 0, string.find(table.concat(ids), '^%d*$')
   for n, id in ipairs(ids) do
-    local deliveries = 1
-    if records[n] then
-      local _, before = parse(records[n])
-      deliveries = before + 1
-    end
-    claims[2 * n - 1], claims[2 * n] = id, token .. ' ' .. whole(deliveries) .. ' ' .. dues[n] .. ' ' .. p
+    local deliveries = records[n] and whole(parse(records[n], id, p) + 1) or '1'
+    claims[2 * n - 1], claims[2 * n] = id, token .. ' ' .. deliveries .. ' ' .. dues[n] .. ' ' .. p
     held[2 * n - 1], held[2 * n] = ends, id
-    answer.told[#answer.told + 1] = queue .. ' ' .. id .. ' ' .. whole(deliveries)
+    answer.told[#answer.told + 1] = queue .. ' ' .. (plain and #id == 16 and id or told(id)) .. ' ' .. deliveries
     answer[#answer + 1] = packed[n] or ''
     if bytes then sum = sum + weigh(packed[n]) end
   end
+  many('ZREM', base .. ':wait:' .. p, ids, 4000)
   many('HSET', base .. ':claims', claims, 4000)
   many('ZADD', base .. ':held', held, 4000)
   add_weight(base, bytes, -sum)
@@ -174,6 +220,19 @@ local function pairs_of(found)
   return ids, scores
 end
 
+--@ helper each
+-- Calls with each queue and its number. Where one fails, what was taken from those before is answered.
+local function take_from_each(answer, call)
+  for queue, base in ipairs(KEYS) do
+    local done, problem = pcall(call, queue, base)
+    if not done then
+      if #answer.told == 0 then error(problem, 0) end
+      break
+    end
+  end
+  return complete(answer)
+end
+
 --@ helper chosen
 -- Lease the chosen that wait, in whatever priority, and leave those that are held.
 local function take_chosen(answer, queue, base, priority, bytes, ids, token, ends)
@@ -192,25 +251,44 @@ local function take_chosen(answer, queue, base, priority, bytes, ids, token, end
 end
 
 --@ helper remove
--- All of these messages, leased or, since their lease has ended, waiting again.
-local function remove(base, bytes, ids, records)
-  if #ids == 0 then return end
-  if many('ZREM', base .. ':held', ids, 4000) < #ids then
+local function highest_of(base)
+  return tonumber(redis.call('HGET', base .. ':info', 'priority') or nil) or 0
+end
+
+local function clear(base, bytes, ids, records)
+  if records then
+    local highest = highest_of(base)
     for n, id in ipairs(ids) do
-      local _, _, _, priority = parse(records[n])
-      if redis.call('ZREM', base .. ':wait:' .. priority, id) == 1 and bytes then
-        add_weight(base, bytes, -weigh_all(base, {id}))
-      end
+      local _, _, priority = parse(records[n], id, highest)
+      local size = bytes and weigh_all(base, {id}) or 0
+      if redis.call('ZREM', base .. ':wait:' .. priority, id) == 1 then add_weight(base, bytes, -size) end
     end
   end
-  many('HDEL', base .. ':claims', ids, 4000)
-  many('HDEL', base .. ':body', ids, 4000)
   many('ZREM', base .. ':expiry', ids, 4000)
+  many('HDEL', base .. ':body', ids, 4000)
+end
+
+-- All of these messages, leased or, since their lease has ended, waiting again. Where that fails their lease is over.
+local function remove(base, bytes, ids, records)
+  if #ids == 0 then return end
+  local some_wait = many('ZREM', base .. ':held', ids, 4000) < #ids
+  local done, problem = pcall(clear, base, bytes, ids, some_wait and records)
+  if not done then
+    for _, id in ipairs(ids) do redis.call('ZADD', base .. ':held', whole(now), id) end
+    error(problem, 0)
+  end
+  many('HDEL', base .. ':claims', ids, 4000)
+end
+
+local function check_removal(base)
+  redis.call('ZCARD', base .. ':held')
+  redis.call('HLEN', base .. ':body')
+  redis.call('ZCARD', base .. ':expiry')
 end
 
 --@ helper room
 local function has_room(queue, new, size)
-  reap(queue.base, queue.bytes)
+  reap(queue.base, queue.priority, queue.bytes)
   if queue.length and count_ready(queue.base, queue.priority) + new > queue.length then return false end
   return not queue.bytes or weigh_ready(queue.base, queue.priority) + size <= queue.bytes
 end
@@ -220,8 +298,8 @@ local function open_queue(base)
   local info = redis.call('HMGET', base .. ':info', 'last', 'refuses', 'length', 'bytes', 'priority', 'dying')
   if not info[1] or info[6] then return nil end
   return {
-    base = base, last = tonumber(info[1]), length = tonumber(info[3] or nil), bytes = tonumber(info[4] or nil),
-    priority = tonumber(info[5]),
+    base = base, last = tonumber(info[1]) or 0, length = tonumber(info[3] or nil), bytes = tonumber(info[4] or nil),
+    priority = tonumber(info[5] or nil) or 0,
   }, info[2]
 end
 
@@ -253,10 +331,18 @@ local function measure(number, found)
   return new, size
 end
 
+local function check(queue, batch, topology)
+  local base = queue.base
+  batch.wait = base .. ':wait:' .. math.min(batch.priority, queue.priority) -- nobody looks above the queue's highest
+  redis.call('ZCARD', batch.wait)
+  redis.call('HLEN', base .. ':body')
+  if batch.ttl then redis.call('ZCARD', base .. ':expiry') end
+  if batch.ttl and topology then redis.call('ZCARD', topology .. ':mortal') end
+end
+
 local function add(queue, batch, topology)
   local base, last = queue.base, math.max(queue.last, now - 1)
   local due, expires = whole(now + batch.delay), batch.ttl and whole(now + batch.ttl)
-  local wait = base .. ':wait:' .. math.min(batch.priority, queue.priority) -- nobody looks above the queue's highest
   local size = 0
   for first = batch.first, batch.first + batch.count - 1, 1000 do
     local bodies, places, ends = {}, {}, {}
@@ -269,7 +355,7 @@ local function add(queue, batch, topology)
       if queue.bytes then size = size + weigh(ARGV[n]) end
     end
     redis.call('HSET', base .. ':body', unpack(bodies))
-    redis.call('ZADD', wait, unpack(places))
+    redis.call('ZADD', batch.wait, unpack(places))
     if expires then redis.call('ZADD', base .. ':expiry', unpack(ends)) end
   end
   queue.last = last
@@ -285,6 +371,7 @@ local function store(first_key, number, topology, at)
     if refuses and not has_room(queue, measure(n, found)) then return -n end
     queues[n] = queue
   end
+  for _, batch in ipairs(found) do check(queues[batch.queue], batch, topology) end
   for _, batch in ipairs(found) do add(queues[batch.queue], batch, topology) end
   for _, queue in ipairs(queues) do
     redis.call('HSET', queue.base .. ':info', 'last', whole(queue.last))
@@ -293,7 +380,7 @@ local function store(first_key, number, topology, at)
   return 1
 end
 
---@ script put: clock many record weight reap ready room wake store
+--@ script put: clock many record weight places reap ready room wake store
 -- KEYS: marker, the queues' bases, the topology's base where it can be reached.
 -- ARGV: number of this batch of the client's, version or '', number of queues, and batches.
 -- Answers like store, and 0 where the topology has another version.
@@ -314,89 +401,104 @@ return answer
 -- ARGV: number of this batch of the client's, version, priority, delay, the packed message.
 -- Answers like put, and -1 where there is more to be done: the queue refuses when it is full, or counts bytes.
 local call, base = redis.call, KEYS[2]
-local before = call('SET', KEYS[1], ARGV[1], 'PX', 120000, 'GET')
-if before == ARGV[1] then return 1 end
 local info = call('HMGET', base .. ':info', 'last', 'priority', 'refuses', 'bytes', 'dying')
 local moved = (call('HGET', KEYS[3] .. ':document', 'version') or '0') ~= ARGV[2] or not info[1] or info[5]
 if moved or info[3] or info[4] then
-  if before then call('SET', KEYS[1], before, 'PX', 120000) else call('DEL', KEYS[1]) end
+  if call('GET', KEYS[1]) == ARGV[1] then return 1 end
   return moved and 0 or -1
 end
+local body, wait = base .. ':body', base .. ':wait:' .. math.min(ARGV[3], tonumber(info[2] or nil) or 0)
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
-local id = string.format('%016.0f', math.max(info[1] + 1, now))
-call('HSET', base .. ':body', id, ARGV[5])
-call('ZADD', base .. ':wait:' .. math.min(ARGV[3], info[2]), string.format('%.0f', now + ARGV[4]), id)
+local id = string.format('%016.0f', math.max((tonumber(info[1]) or 0) + 1, now))
+local due = string.format('%.0f', now + ARGV[4])
+local before = call('SET', KEYS[1], ARGV[1], 'PX', 120000, 'GET')
+if before == ARGV[1] then return 1 end
+local stored = redis.pcall('HSET', body, id, ARGV[5])
+if type(stored) == 'number' then
+  stored = redis.pcall('ZADD', wait, due, id)
+  if type(stored) ~= 'number' then call('HDEL', body, id) end
+end
+if type(stored) ~= 'number' then
+  if before then call('SET', KEYS[1], before, 'PX', 120000) else call('DEL', KEYS[1]) end
+  return stored
+end
 call('HSET', base .. ':info', 'last', id)
 wake(base)
 return 1
 
---@ script move: clock many record weight reap ready room wake remove store
+--@ script move: clock many record weight places reap ready room wake remove store
 -- KEYS: the message's queue, the queues that it goes to, the topology's base.
 -- ARGV: number of queues that it goes to, id, token, and batches. Answers like store; 'lost' when the lease is.
 local from, number = KEYS[1], tonumber(ARGV[1])
 local record = redis.call('HGET', from .. ':claims', ARGV[2])
 if not record or string.sub(record, 1, #ARGV[3] + 1) ~= ARGV[3] .. ' ' then return 'lost' end
+local _, _, priority = parse(record, ARGV[2], highest_of(from))
+check_removal(from)
+redis.call('ZCARD', from .. ':wait:' .. priority)
 local answer = store(2, number, KEYS[number + 2], 4)
 if answer == 1 then remove(from, redis.call('HGET', from .. ':info', 'bytes'), {ARGV[2]}, {record}) end
 return answer
 
---@ script claim: clock many record weight reap wake take
+--@ script claim: clock many record weight places reap wake take each
 -- KEYS: bases. ARGV: token, microseconds of lease, and a limit for each queue.
 local answer, ends = new_answer(), whole(now + ARGV[2])
-for queue, base in ipairs(KEYS) do
+return take_from_each(answer, function(queue, base)
   local info = redis.call('HMGET', base .. ':info', 'priority', 'paused', 'bytes')
-  local left, priority = tonumber(ARGV[queue + 2]), tonumber(info[1] or -1)
-  if priority >= 0 and not info[2] and left > 0 then
-    reap(base, info[3])
-    local p = priority
-    while p >= 0 and left > 0 do
-      local size = math.min(left, 1000)
-      local found = redis.call(
-        'ZRANGEBYSCORE', base .. ':wait:' .. p, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, size
-      )
-      local ids, dues = pairs_of(found)
-      take(answer, queue, base, info[3], p, ids, dues, ARGV[1], ends)
-      left = left - #ids
-      if #ids < size then p = p - 1 end
-    end
-    if left == 0 then
-      -- Others who wait shall have what is left.
-      while p >= 0 and redis.call('ZCOUNT', base .. ':wait:' .. p, '-inf', whole(now)) == 0 do p = p - 1 end
-      if p >= 0 then wake(base) end
-    end
+  local left, priority = tonumber(ARGV[queue + 2]), tonumber(info[1] or nil)
+  if not priority or info[2] or left <= 0 then return end
+  reap(base, priority, info[3])
+  local p = priority
+  while p >= 0 and left > 0 do
+    local size = math.min(left, 1000)
+    local found = redis.call('ZRANGEBYSCORE', base .. ':wait:' .. p, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, size)
+    local ids, dues = pairs_of(found)
+    take(answer, queue, base, info[3], p, ids, dues, ARGV[1], ends)
+    left = left - #ids
+    if #ids < size then p = p - 1 end
   end
-end
-return complete(answer)
+  if left == 0 then
+    -- Others who wait shall have what is left.
+    while p >= 0 and redis.call('ZCOUNT', base .. ':wait:' .. p, '-inf', whole(now)) == 0 do p = p - 1 end
+    if p >= 0 then wake(base) end
+  end
+end)
 
---@ script settle: clock many record weight remove wake
+--@ script settle: clock many record weight places remove wake
 -- KEYS: bases. ARGV: groups, each: number of the queue, 'done', 'release' or 'extend', token, microseconds (of
 -- delay or lease), 1 if the delivery counts, number of ids, ids. Answers '1' or '0' for each id in one text.
 local answers, at = {}, 1
 
 local function release(base, bytes, delay, counts, ids, records)
-  many('ZREM', base .. ':held', ids, 4000)
+  if #ids == 0 then return end
+  local highest, waiting, kept, dropped, size = highest_of(base), {}, {}, {}, 0
   for n, id in ipairs(ids) do
-    local _, deliveries, due, priority = parse(records[n])
+    local deliveries, due, priority = parse(records[n], id, highest)
     if delay > 0 then due = whole(now + delay) end
-    if not counts then deliveries = whole(deliveries - 1) end
-    local new = redis.call('ZADD', base .. ':wait:' .. priority, due, id)
-    if deliveries == '0' then
-      redis.call('HDEL', base .. ':claims', id)
+    if not counts then deliveries = deliveries - 1 end
+    place(waiting, priority, due, id)
+    if deliveries + 0 > 0 then
+      kept[#kept + 1], kept[#kept + 2] = id, '- ' .. deliveries .. ' ' .. due .. ' ' .. priority
     else
-      redis.call('HSET', base .. ':claims', id, '- ' .. deliveries .. ' ' .. due .. ' ' .. priority)
+      dropped[#dropped + 1] = id
     end
-    if bytes and new == 1 then add_weight(base, bytes, weigh_all(base, {id})) end
+    if bytes and redis.call('ZSCORE', base .. ':held', id) then size = size + weigh_all(base, {id}) end
   end
-  if #ids > 0 then wake(base) end
+  check_places(base, waiting)
+  many('ZREM', base .. ':held', ids, 4000)
+  put_in_places(base, waiting)
+  many('HSET', base .. ':claims', kept, 4000)
+  many('HDEL', base .. ':claims', dropped, 4000)
+  add_weight(base, bytes, size)
+  wake(base)
 end
 
 local function extend(base, bytes, seconds, ids, records)
   for n, id in ipairs(ids) do
     if redis.call('ZREM', base .. ':held', id) == 0 then
-      local _, _, _, priority = parse(records[n])
-      redis.call('ZREM', base .. ':wait:' .. priority, id)
-      if bytes then add_weight(base, bytes, -weigh_all(base, {id})) end
+      local _, _, priority = parse(records[n], id, highest_of(base))
+      local size = bytes and weigh_all(base, {id}) or 0
+      if redis.call('ZREM', base .. ':wait:' .. priority, id) == 1 then add_weight(base, bytes, -size) end
     end
     redis.call('ZADD', base .. ':held', whole(now + seconds), id)
   end
@@ -433,7 +535,7 @@ return table.concat(answers)
 local first
 local function see(key)
   local soonest = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or nil)
-  if soonest and (not first or soonest < first) then first = soonest end
+  if soonest and soonest < 1e17 and (not first or soonest < first) then first = soonest end
 end
 for _, base in ipairs(KEYS) do
   local info = redis.call('HMGET', base .. ':info', 'priority', 'paused')
@@ -442,9 +544,9 @@ for _, base in ipairs(KEYS) do
     for p = tonumber(info[1]), 0, -1 do see(base .. ':wait:' .. p) end
   end
 end
-return first and whole(first - now) or ''
+return first and whole(math.max(first - now, 0)) or ''
 
---@ script counts: clock record weight reap ready
+--@ script counts: clock many record weight places reap ready
 -- KEYS: bases. For each: ready, delayed, leased, microseconds since the oldest ready one was stored or ''; or ''.
 local answer = {}
 for n, base in ipairs(KEYS) do
@@ -453,13 +555,13 @@ for n, base in ipairs(KEYS) do
   if priority < 0 then
     answer[n] = ''
   else
-    reap(base, info[2])
+    reap(base, priority, info[2])
     local delayed, oldest = 0, ''
     for p = priority, 0, -1 do
       local wait = base .. ':wait:' .. p
       delayed = delayed + redis.call('ZCOUNT', wait, '(' .. whole(now), '+inf')
       local head = redis.call('ZRANGEBYSCORE', wait, '-inf', whole(now), 'LIMIT', 0, 1)[1]
-      if head and (oldest == '' or head < oldest) then oldest = head end
+      if head and is_ours(head) and (oldest == '' or head < oldest) then oldest = head end
     end
     local late = redis.call('ZCOUNT', base .. ':held', '-inf', whole(now))
     local leased = redis.call('ZCARD', base .. ':held') - late
@@ -469,24 +571,27 @@ for n, base in ipairs(KEYS) do
 end
 return answer
 
---@ script purge: clock many record weight reap
+--@ script purge: clock many record weight places reap remove
 -- KEYS: base. Removes what nobody holds, and answers how many those were.
 local base = KEYS[1]
 local info, removed = redis.call('HMGET', base .. ':info', 'priority', 'bytes'), 0
-if not info[1] then return 0 end
-reap(base, info[2])
+local highest = tonumber(info[1] or nil)
+if not highest then return 0 end
+reap(base, highest, info[2])
+check_removal(base)
+redis.call('HLEN', base .. ':claims')
+for p = highest, 0, -1 do removed = removed + redis.call('ZCARD', base .. ':wait:' .. p) end
 local nobody = redis.call('ZCARD', base .. ':held') == 0
-for p = tonumber(info[1]), 0, -1 do
+for p = highest, 0, -1 do
   local wait = base .. ':wait:' .. p
   if nobody then
-    removed = removed + redis.call('ZCARD', wait)
     redis.call('UNLINK', wait)
   else
     local ids = redis.call('ZRANGE', wait, 0, 999)
     while #ids > 0 do
       for _, part in ipairs({':body', ':claims'}) do redis.call('HDEL', base .. part, unpack(ids)) end
       redis.call('ZREM', base .. ':expiry', unpack(ids))
-      removed = removed + redis.call('ZREM', wait, unpack(ids))
+      redis.call('ZREM', wait, unpack(ids))
       ids = redis.call('ZRANGE', wait, 0, 999)
     end
   end
@@ -496,47 +601,46 @@ redis.call('DEL', base .. ':wake')
 if info[2] then redis.call('HDEL', base .. ':info', 'weight') end
 return removed
 
---@ script surplus: clock many record weight reap ready take
+--@ script surplus: clock many record weight places reap ready take each
 -- KEYS: bases. ARGV: token, microseconds of lease. Leases what is ready beyond the limits, from the head.
 local answer, ends = new_answer(), whole(now + ARGV[2])
-for queue, base in ipairs(KEYS) do
+return take_from_each(answer, function(queue, base)
   local info = redis.call('HMGET', base .. ':info', 'priority', 'length', 'bytes')
-  local priority = tonumber(info[1] or -1)
-  if priority >= 0 and (info[2] or info[3]) then
-    reap(base, info[3])
-    local number = info[2] and math.max(count_ready(base, priority) - info[2], 0) or 0
-    local size = info[3] and weigh_ready(base, priority) - info[3] or 0
-    local p = priority
-    while p >= 0 and (number > 0 or size > 0) do
-      local found = redis.call(
-        'ZRANGEBYSCORE', base .. ':wait:' .. p, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0,
-        size > 0 and 1 or math.min(number, 1000)
-      )
-      local ids, dues = pairs_of(found)
-      if #ids == 0 then p = p - 1 end
-      if size > 0 then size = size - weigh_all(base, ids) end
-      number = number - #ids
-      take(answer, queue, base, info[3], p, ids, dues, ARGV[1], ends)
-    end
+  local priority = tonumber(info[1] or nil)
+  if not priority or not (info[2] or info[3]) then return end
+  reap(base, priority, info[3])
+  local number = info[2] and math.max(count_ready(base, priority) - info[2], 0) or 0
+  local size = info[3] and weigh_ready(base, priority) - info[3] or 0
+  local p = priority
+  while p >= 0 and (number > 0 or size > 0) do
+    local found = redis.call(
+      'ZRANGEBYSCORE', base .. ':wait:' .. p, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0,
+      size > 0 and 1 or math.min(number, 1000)
+    )
+    local ids, dues = pairs_of(found)
+    if #ids == 0 then p = p - 1 end
+    if size > 0 then size = size - weigh_all(base, ids) end
+    number = number - #ids
+    take(answer, queue, base, info[3], p, ids, dues, ARGV[1], ends)
   end
-end
-return complete(answer)
+end)
 
---@ script expired: clock many record weight reap take chosen
+--@ script expired: clock many record weight places reap take chosen
 -- KEYS: base. ARGV: token, microseconds of lease, limit. Leases what has expired and nobody holds. Answers when to
 -- look again ('' for never), and like claim.
 local base, limit = KEYS[1], tonumber(ARGV[3])
 local answer, ends = new_answer(), whole(now + ARGV[2])
 local info = redis.call('HMGET', base .. ':info', 'priority', 'bytes')
-if not info[1] then return {'', complete(answer)} end
-reap(base, info[2])
+local highest = tonumber(info[1] or nil)
+if not highest then return {'', complete(answer)} end
+reap(base, highest, info[2])
 local seen, taken = 0, 0
 while taken < limit do
   local ids = redis.call('ZRANGEBYSCORE', base .. ':expiry', '-inf', whole(now), 'LIMIT', seen, 100)
   if #ids == 0 then break end
   seen = seen + #ids
   while #ids > limit - taken do table.remove(ids) end
-  taken = taken + take_chosen(answer, 1, base, tonumber(info[1]), info[2], ids, ARGV[1], ends)
+  taken = taken + take_chosen(answer, 1, base, highest, info[2], ids, ARGV[1], ends)
 end
 local again = redis.call('ZRANGEBYSCORE', base .. ':expiry', '(' .. whole(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
 if seen > 0 then again = whole(now + 100000) end -- what is held may come back
@@ -563,30 +667,26 @@ for _, id in ipairs(redis.call('HKEYS', base .. ':body')) do
 end
 table.sort(ids)
 while #ids > limit do ids[#ids] = nil end
-local told = {}
-local answer = {whole(now), ''}
+local answer, lines = {whole(now), ''}, {}
 if #ids > 0 then
   local records, packed = fetch(base .. ':claims', ids), fetch(base .. ':body', ids)
   for n, id in ipairs(ids) do
-    local deliveries = '0'
-    if records[n] then
-      local _, before = parse(records[n])
-      deliveries = before
-    end
-    told[n], answer[n + 2] = '1 ' .. id .. ' ' .. deliveries, packed[n] or ''
+    local deliveries = parse(records[n], id, 0)
+    lines[n], answer[n + 2] = '1 ' .. (is_ours(id) and id or told(id)) .. ' ' .. deliveries, packed[n] or ''
   end
-  answer[2] = table.concat(told, ' ')
+  answer[2] = table.concat(lines, ' ')
 end
 return answer
 
---@ script choose: clock many record weight reap take chosen
+--@ script choose: clock many record weight places reap take chosen
 -- KEYS: base. ARGV: token, microseconds of lease, ids. Leases those of them that nobody holds.
 local base, answer, ids = KEYS[1], new_answer(), {}
 local info = redis.call('HMGET', base .. ':info', 'priority', 'bytes')
-if not info[1] then return complete(answer) end
-reap(base, info[2])
+local highest = tonumber(info[1] or nil)
+if not highest then return complete(answer) end
+reap(base, highest, info[2])
 for n = 3, #ARGV do ids[n - 2] = ARGV[n] end
-take_chosen(answer, 1, base, tonumber(info[1]), info[2], ids, ARGV[1], whole(now + ARGV[2]))
+take_chosen(answer, 1, base, highest, info[2], ids, ARGV[1], whole(now + ARGV[2]))
 return complete(answer)
 
 --@ script pause
@@ -606,9 +706,10 @@ return 1
 local function users(base)
   local found, all = {}, redis.call('HGETALL', base .. ':users')
   for n = 1, #all, 2 do
-    local place, till = string.match(all[n + 1], '^(%S+) (%S+)$')
-    if tonumber(till) > now then
-      found[all[n]] = {place = place, till = tonumber(till)}
+    local place, till = string.match(all[n + 1], '^(%d+) (%d+)$')
+    till = tonumber(till) or 0
+    if till > now then
+      found[all[n]] = {place = place, till = till}
     else
       redis.call('HDEL', base .. ':users', all[n])
     end
@@ -627,6 +728,10 @@ local function set_end(base, gone, topology)
   if topology then redis.call('ZADD', topology .. ':ending', 'LT', whole(gone), base) end
 end
 
+local function check_end(topology)
+  if topology then redis.call('ZCARD', topology .. ':ending') end
+end
+
 --@ script attend: clock users
 -- KEYS: base, the topology's base where it can be reached. ARGV: microseconds, and users. Answers '' where the queue
 -- is gone, else the microsecond at which its life is over, or '0'.
@@ -634,6 +739,7 @@ local base, lasts = KEYS[1], tonumber(ARGV[1])
 local info = redis.call('HMGET', base .. ':info', 'gone', 'life', 'last')
 local gone, life = tonumber(info[1] or nil), tonumber(info[2] or nil)
 if not info[3] or (gone and gone <= now) then return '' end
+check_end(KEYS[2])
 redis.call('HDEL', base .. ':users', '') -- of a name that nobody has: it has begun to write
 local there = users(base)
 if lasts > 0 then
@@ -654,6 +760,7 @@ return whole(gone)
 -- KEYS and answer as in attend. ARGV: users.
 local base = KEYS[1]
 local info = redis.call('HMGET', base .. ':info', 'life', 'autodelete', 'gone')
+check_end(KEYS[2])
 local there, life, left, consumer_left = users(base), tonumber(info[1] or nil), false, false
 for _, user in ipairs(ARGV) do
   if there[user] then
@@ -691,8 +798,8 @@ return answer
 -- KEYS: bases. For each when its life is over, and '1' if it is; '' for never.
 local answer = {}
 for n, base in ipairs(KEYS) do
-  local gone = redis.call('HGET', base .. ':info', 'gone')
-  answer[n] = gone and {gone, tonumber(gone) <= now and '1' or '0'} or ''
+  local gone = tonumber(redis.call('HGET', base .. ':info', 'gone') or nil)
+  answer[n] = gone and {whole(gone), gone <= now and '1' or '0'} or ''
 end
 return answer
 
@@ -709,8 +816,8 @@ end
 -- Answers how many messages it had.
 local function unmake(base)
   local had = redis.call('HLEN', base .. ':body')
-  local priority = tonumber(redis.call('HGET', base .. ':info', 'priority') or 0)
-  for p = priority, 0, -1 do redis.call('UNLINK', base .. ':wait:' .. p) end
+  local highest = tonumber(redis.call('HGET', base .. ':info', 'priority') or nil) or 0
+  for p = highest, 0, -1 do redis.call('UNLINK', base .. ':wait:' .. p) end
   for _, part in ipairs({':info', ':held', ':body', ':claims', ':expiry', ':users', ':wake'}) do
     redis.call('UNLINK', base .. part)
   end
@@ -718,8 +825,8 @@ local function unmake(base)
 end
 
 local function is_over(base)
-  local gone = redis.call('HGET', base .. ':info', 'gone')
-  return gone and tonumber(gone) <= now
+  local gone = tonumber(redis.call('HGET', base .. ':info', 'gone') or nil)
+  return gone and gone <= now
 end
 
 --@ script change: clock queues
@@ -734,6 +841,12 @@ if ARGV[4] == '1' then
   for n = 2, math.min(#KEYS, going + 1) do
     if not is_over(KEYS[n]) then return -2 end
   end
+end
+for _, list in ipairs({':mortal', ':ending'}) do redis.call('ZCARD', topology .. list) end
+redis.call('SCARD', topology .. ':paused')
+for n = 2, #KEYS do
+  redis.call('HLEN', KEYS[n] .. ':info')
+  if n <= going + 1 then redis.call('HLEN', KEYS[n] .. ':body') end
 end
 local had, at = 0, 7
 for n = 1, going do
@@ -787,7 +900,7 @@ return redis.call('HDEL', KEYS[1] .. ':info', 'dying')
 
 -- A batch for several queues is stored one by one there, once each has said that it may be.
 
---@ script room: clock record weight reap ready room
+--@ script room: clock many record weight places reap ready room
 -- KEYS: base. ARGV: number and bytes of messages. Answers 1 when they may be stored; 0 where there is no queue, -1
 -- where it is full.
 local queue, refuses = open_queue(KEYS[1])
