@@ -40,25 +40,33 @@ _ONCE = (
     "test_conformance_bites",
     "test_couchdb_tls",
     "test_docs",
+    "test_examples",
+    "test_migrations",
     "test_migrations_at_once",
     "test_migrations_beside",
     "test_migrations_in_applications",
     "test_migrations_old",
+    "test_migrations_waiting",
+    "test_mongodb",
     "test_mongodb_connecting",
     "test_pika_private",
+    "test_postgresql_dead_rows",
     "test_redis_cluster",
     "test_redis_junk",
     "test_redis_sentinel",
     "test_redis_tls",
     "test_resilience_bites",
     "test_schema",
+    "test_single_active",
     "test_sql_conflicts",
+    "test_sql_leases",
     "test_sql_names",
     "test_sql_patience",
     "test_sql_restarts",
     "test_sql_uncertain",
     "test_sqla_command",
     "test_sqs",
+    "test_sqs_fanout",
     "test_sqs_fanout_conformance",
     "test_sqs_receiving",
     "test_sqs_short_polls",
@@ -73,10 +81,10 @@ _ONCE = (
 tests, and those of every ``…_resilience``, are marked ``once``, and CI runs them on one."""
 
 _CLASSES_ONCE = {
-    "test_store_sqlalchemy": ("TestOnMariaDB",),
-    "test_transport_conformance": ("TestSQLAlchemyOnMariaDB",),
+    "test_store_sqlalchemy": ("TestOnMariaDB", "TestOnPostgreSQL"),
+    "test_transport_conformance": ("TestSQLAlchemyOnMariaDB", "TestSQLAlchemyOnPostgreSQL", "TestAMQP"),
 }
-"""The same of what Django's tests try on that server with every interpreter, through the same store."""
+"""What the same tests try with every interpreter through the other door, or by the other driver."""
 
 pytest.register_assert_rewrite("kombu.testing", "tests.resilience")
 pytest_plugins = ["tests.databases", "tests.memory", "tests.places", "tests.watched", "tests.shop"]

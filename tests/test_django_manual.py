@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 from django.db import DatabaseError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from kombu import Connection, Message, Queue
 from kombu.exceptions import MessageReturned, NotSupported, OperationalError
@@ -26,6 +27,36 @@ def committing_oneself(alias: str) -> Iterator[None]:
     finally:
         transaction.rollback(using=alias)
         transaction.set_autocommit(True, using=alias)
+
+
+@pytest.mark.parametrize("place", ON_DJANGO, indirect=True)
+def test_a_connection_that_is_lost_while_it_is_made_is_no_such_transaction(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Django turns autocommit on when it has connected, which a server that is going down does not answer any more."""
+    alias = place.url.removeprefix("django://")
+    wrapper, failures = type(connections[alias]), [True]
+    turn_on = wrapper._set_autocommit
+
+    def fail_once(self: BaseDatabaseWrapper, autocommit: bool) -> None:
+        if failures:
+            failures.clear()
+            with self.wrap_database_errors:
+                raise self.Database.OperationalError(2006, "Server has gone away")
+        turn_on(self, autocommit)
+
+    def go_on() -> None:
+        with pytest.raises(OperationalError):
+            Connection(place.url).connect()
+        with Connection(place.url) as connection:
+            connection.Producer().publish("afterwards", "orders", declare=[Queue("orders")])
+            assert not connections[alias].in_atomic_block
+            assert connections[alias].autocommit
+
+    monkeypatch.setattr(wrapper, "_set_autocommit", fail_once)
+    place.in_background(go_on).result(30)
+    assert failures == []
+    assert place.bodies() == ["afterwards"]
 
 
 @pytest.mark.parametrize("place", ON_DJANGO, indirect=True)

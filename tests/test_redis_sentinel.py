@@ -9,10 +9,13 @@ import pytest
 
 from kombu import Connection, Queue
 from kombu.exceptions import InvalidURL, OperationalError, PublishUncertain
+from kombu.testing.transports.operating import OperatingConformance
+from kombu.testing.transports.routing import RoutingConformance
+from kombu.testing.transports.settling import SettlingConformance
 from kombu.transport.redis import SentinelTransport
 from tests import servers
 from tests.redis_groups import MASTER, Watched
-from tests.transport_subjects import OnRedis
+from tests.transport_subjects import RedisCase
 
 pytestmark = pytest.mark.server("redis")
 
@@ -27,7 +30,9 @@ def watched() -> Iterator[Watched]:
         yield made
 
 
-class TestTransport(OnRedis):
+class TestTransport(RedisCase, RoutingConformance, SettlingConformance, OperatingConformance):
+    """What differs is who is connected to: the whole suite runs on one server, and on a cluster."""
+
     @pytest.fixture(autouse=True)
     def _sentinels(self, watched: Watched) -> None:
         self.watched = watched

@@ -6,11 +6,11 @@ import json
 import logging
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from django.db import connections, transaction
+from django.db import Error, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
@@ -215,7 +215,7 @@ class DjangoDatabase(Database):
             connection.close()
         if connection.connection is None:
             in_time = _connecting(connection, self.connect_timeout, self.answer_timeout)
-            with translated(self.alias, before=True), in_time:
+            with translated(self.alias, before=True), _whole(connection), in_time:
                 connection.ensure_connection()
 
     def _patiently(self) -> Watch:
@@ -295,6 +295,17 @@ class _Here(threading.local):
     def __init__(self) -> None:
         self.connection: BaseDatabaseWrapper | None = None
         self.statements: Statements | None = None
+
+
+@contextmanager
+def _whole(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """One that is lost before Django has turned autocommit on looks like an application's transaction for ever."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Error):
+            connection.close()
+        raise
 
 
 @contextmanager
