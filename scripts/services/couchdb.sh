@@ -43,7 +43,7 @@ couchdb_find_data() {
 }
 
 couchdb_install() {
-    # Without the scripts of its packages: what is native is in them, and one of them may wait for ever for the network.
+    # Without the scripts of its packages: what is native is in them. A registry that falls silent is asked again soon.
     # Once, for all instances of this user: another place may have it, whose folder is KOMBU_COUCHDB_PROGRAM.
     command -v npm >/dev/null || fail "no npm, which installs $couchdb_package: install Node.js"
     rm -rf "$data"
@@ -53,7 +53,8 @@ couchdb_install() {
     else
         say "installing $couchdb_package from the package registry"
         mkdir "$data/program"
-        npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$data/program" "$couchdb_package" >"$data.log" 2>&1 ||
+        npm install --silent --no-audit --no-fund --ignore-scripts --fetch-timeout=15000 --fetch-retries=8 \
+            --prefix "$data/program" "$couchdb_package" >"$data.log" 2>&1 ||
             fail "npm could not install $couchdb_package; see $data.log"
     fi
     printf '%s\n' "$couchdb_package" >"$data/kombu.version"
