@@ -87,7 +87,7 @@ _CLASSES_ONCE = {
 """What the same tests try with every interpreter through the other door, or by the other driver."""
 
 pytest.register_assert_rewrite("kombu.testing", "tests.resilience")
-pytest_plugins = ["tests.databases", "tests.memory", "tests.places", "tests.watched", "tests.shop"]
+pytest_plugins = ["tests.databases", "tests.given", "tests.memory", "tests.places", "tests.watched", "tests.shop"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

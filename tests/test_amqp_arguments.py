@@ -10,16 +10,9 @@ import pytest
 from kombu import Connection, Exchange, Queue
 from kombu.exceptions import NotSupported
 from kombu.transport.native.options import read_options
-from tests.rabbitmq import url, virtual_host
+from tests.rabbitmq import url
 
 pytestmark = pytest.mark.server("rabbitmq")
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[str]:
-    """A virtual host for these tests."""
-    with virtual_host() as made:
-        yield made
 
 
 @pytest.fixture(params=["amqp", "pika"])

@@ -20,15 +20,9 @@ from kombu.transport.native.properties import FOREIGN
 from tests import servers
 from tests.background import LONG, eventually, running
 from tests.proxy import Proxy
-from tests.rabbitmq import url, virtual_host
+from tests.rabbitmq import url
 
 pytestmark = pytest.mark.server("rabbitmq")
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[str]:
-    with virtual_host() as name:
-        yield name
 
 
 @pytest.fixture

@@ -21,17 +21,11 @@ from kombu.exceptions import (
 )
 from kombu.transport.amqp.connection import AMQPConnection
 from kombu.transport.native.delay import DUE, PREFIX
-from tests.rabbitmq import url, virtual_host
+from tests.rabbitmq import url
 
 pytestmark = pytest.mark.server("rabbitmq")
 
 LONG = 30.0
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[str]:
-    with virtual_host() as name:
-        yield name
 
 
 @pytest.fixture

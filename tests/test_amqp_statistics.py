@@ -12,16 +12,9 @@ import pytest
 from kombu import Connection, Message, Queue
 from kombu.transport.base import QueueStatistics
 from tests.background import LONG, Errors, eventually, running
-from tests.rabbitmq import MANAGEMENT, url, virtual_host
+from tests.rabbitmq import MANAGEMENT, url
 
 pytestmark = pytest.mark.server("rabbitmq")
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[str]:
-    """A virtual host for these tests."""
-    with virtual_host() as made:
-        yield made
 
 
 @pytest.fixture(params=["amqp", "pika"])

@@ -25,11 +25,6 @@ def name() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def certificate(authority: Authority) -> tuple[Path, Path]:
     """Of a server that is called ``localhost``, and its key."""
     return authority.sign("server", "couchdb", "DNS:localhost")

@@ -34,13 +34,6 @@ from tests.proxy import Proxy
 pytestmark = pytest.mark.server("rabbitmq")
 
 
-@pytest.fixture(scope="module")
-def host() -> Iterator[str]:
-    """A virtual host for these tests."""
-    with rabbitmq.virtual_host() as made:
-        yield made
-
-
 @pytest.fixture
 def connection(host: str) -> Iterator[Connection]:
     with Connection(rabbitmq.url("pika", host)) as made:

@@ -36,13 +36,6 @@ NOT_OURS = [
 
 
 @pytest.fixture
-def prefix() -> Iterator[str]:
-    made = redises.new_prefix()
-    yield made
-    redises.remove(made)
-
-
-@pytest.fixture
 def url(prefix: str) -> str:
     return f"redis://{redises.ADDRESS}/0?global_keyprefix={prefix}"
 

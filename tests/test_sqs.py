@@ -36,13 +36,6 @@ QUEUE = "orders"
 
 
 @pytest.fixture
-def region() -> Iterator[Region]:
-    made = Region()
-    yield made
-    made.clean_up()
-
-
-@pytest.fixture
 def open_store(region: Region) -> Iterator[Callable[..., SQSStore]]:
     """Stores that are closed when the test ends."""
     stores: list[SQSStore] = []

@@ -32,13 +32,6 @@ def test_many_queues_share_the_polls_in_short_turns(queues: int) -> None:
 
 
 @pytest.fixture
-def region() -> Iterator[Region]:
-    made = Region()
-    yield made
-    made.clean_up()
-
-
-@pytest.fixture
 def open_store(region: Region) -> Iterator[Callable[..., SQSStore]]:
     stores: list[SQSStore] = []
 

@@ -29,13 +29,6 @@ QUEUE = "orders"
 
 
 @pytest.fixture
-def region() -> Iterator[Region]:
-    made = Region()
-    yield made
-    made.clean_up()
-
-
-@pytest.fixture
 def connection(region: Region) -> Iterator[Connection]:
     with Connection(region.url()) as connection:
         yield connection

@@ -19,18 +19,6 @@ from tests.tls import tls_before
 pytestmark = pytest.mark.server("sqs")
 
 
-@pytest.fixture
-def region() -> Iterator[Region]:
-    made = Region()
-    yield made
-    made.clean_up()
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
 @pytest.fixture(scope="module")
 def port(authority: Authority) -> Iterator[int]:
     """Of a server that is called ``localhost``."""

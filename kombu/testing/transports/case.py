@@ -212,7 +212,9 @@ class TransportCase:
 
     @cached_property
     def _idle(self) -> Connection:
-        return self.connect()
+        connection = self.connect()
+        connection.connect()  # which on a busy machine may take longer than what is to pass
+        return connection
 
 
 @contextmanager
