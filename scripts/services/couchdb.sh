@@ -44,6 +44,7 @@ couchdb_find_data() {
 
 couchdb_install() {
     # Without the scripts of its packages: what is native is in them. A registry that falls silent is asked again soon.
+    # Node trusts the authorities that it brings along only, unless told to trust those of the machine.
     # Once, for all instances of this user: another place may have it, whose folder is KOMBU_COUCHDB_PROGRAM.
     command -v npm >/dev/null || fail "no npm, which installs $couchdb_package: install Node.js"
     rm -rf "$data"
@@ -53,7 +54,8 @@ couchdb_install() {
     else
         say "installing $couchdb_package from the package registry"
         mkdir "$data/program"
-        npm install --silent --no-audit --no-fund --ignore-scripts --fetch-timeout=15000 --fetch-retries=8 \
+        NODE_OPTIONS="--use-openssl-ca ${NODE_OPTIONS:-}" \
+            npm install --loglevel=error --no-audit --no-fund --ignore-scripts --fetch-timeout=15000 --fetch-retries=8 \
             --prefix "$data/program" "$couchdb_package" >"$data.log" 2>&1 ||
             fail "npm could not install $couchdb_package; see $data.log"
     fi
