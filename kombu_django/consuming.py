@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from django.db import connections
+from django.db import close_old_connections, connections
 
 from kombu.connection import Connection
 from kombu.consumer import Consumer
@@ -129,6 +129,7 @@ class Worker:
             pause = _BACKOFF.delay(failures + 1)
             logger.warning("%s: trying again in %.1f s: %s", self.config.alias, pause, exc)
             self._pause(pause)
+            close_old_connections()  # as between two requests: what is lost, or was left in the midst of something
             self._give_back(consumers)
             return failures + 1
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 from sqlalchemy import Connection, inspect
 
@@ -18,9 +19,13 @@ _PATIENCE = 60
 """Seconds that another process may take."""
 
 
+_wanted = lru_cache(maxsize=8)(make_metadata)
+"""The tables by prefix, which take longer to describe than a file of SQLite to open."""
+
+
 def make_missing(connection: Connection, dialect: Dialect) -> None:
     """In the database of ``connection``, which is in autocommit. Columns are for the migrations to add."""
-    metadata = make_metadata(dialect.prefix)
+    metadata = _wanted(dialect.prefix)
     names = {table.name for table in metadata.tables.values()}
     if names.issubset(inspect(connection).get_table_names(schema=metadata.schema)):
         return

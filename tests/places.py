@@ -155,7 +155,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         made: Engine = request.getfixturevalue(f"{database}_engine")
         raw = made.url.render_as_string(hide_password=False)
         if request.param == "sqla-mysqlclient":
-            raw = raw.replace("pymysql", "mysqldb")
+            raw = raw.replace("pymysql", "mysqldb").replace("?ssl_disabled=1", "")
         url = f"sqla+{raw}"
     place = Place(request.param, url, create_engine(raw, poolclass=NullPool))
     yield place

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test import override_settings
 
 from kombu import Connection, Message, Queue
 from kombu.exceptions import MessageReturned, NotSupported, OperationalError
 from kombu.sql.liveness import is_dead
-from tests.background import eventually
+from kombu_django import consumer
+from kombu_django.conf import get_config
+from kombu_django.consuming import Worker
+from kombu_django.registry import registry
+from tests.background import Errors, eventually, running
 from tests.outside import end
 from tests.places import Place, places
+from tests.processes import engine_of
 
 ON_DJANGO = places("django-sqlite", "django-postgresql", "django-mariadb")
 
@@ -56,6 +63,45 @@ def test_a_connection_that_is_lost_while_it_is_made_is_no_such_transaction(
     monkeypatch.setattr(wrapper, "_set_autocommit", fail_once)
     place.in_background(go_on).result(30)
     assert failures == []
+    assert place.bodies() == ["afterwards"]
+
+
+@pytest.mark.parametrize("place", ON_DJANGO, indirect=True)
+@pytest.mark.parametrize("fails", [False, True], ids=["committed", "rolled-back"])
+def test_a_connection_that_is_lost_at_the_end_of_a_transaction_of_kombus_is_no_such_transaction(
+    place: Place, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Django turns autocommit on again when it has committed or rolled back; ``atomic`` leaves it off if that fails."""
+    alias = place.url.removeprefix("django://")
+    wrapper, failures = type(connections[alias]), list[bool]()
+    turn = wrapper._set_autocommit
+
+    def fail_once(self: BaseDatabaseWrapper, autocommit: bool) -> None:
+        if autocommit and not failures:
+            failures.append(True)
+            with self.wrap_database_errors:
+                raise self.Database.OperationalError(2006, "Server has gone away")
+        turn(self, autocommit)
+
+    def go_on() -> None:
+        with Connection(place.url) as connection:
+            database = engine_of(connection).store.database
+            with (
+                monkeypatch.context() as patched,
+                pytest.raises(OperationalError),
+                database.session(),
+                database.transaction(),
+            ):
+                database.fetch("SELECT 1")
+                patched.setattr(wrapper, "_set_autocommit", fail_once)
+                if fails:
+                    database.fetch("SELECT nothing")
+            assert failures
+            connection.Producer().publish("afterwards", "orders", declare=[Queue("orders")])
+            assert not connections[alias].in_atomic_block
+            assert connections[alias].autocommit
+
+    place.in_background(go_on).result(30)
     assert place.bodies() == ["afterwards"]
 
 
@@ -204,6 +250,32 @@ def test_a_transaction_that_has_failed_is_the_applications_to_roll_back(place: P
         producer.publish("stored", "orders")
         transaction.commit(using=alias)
     assert place.bodies() == ["stored"]
+
+
+@pytest.mark.usefixtures("tables", "registered")
+@pytest.mark.parametrize("place", places("django-postgresql", "django-mariadb"), indirect=True)
+def test_a_consumer_goes_on_whatever_a_handler_has_left_behind(place: Place) -> None:
+    """As Django does between two requests: what is no use any more is connected anew."""
+    alias, seen = place.url.removeprefix("django://"), list[object]()
+    ready, errors = threading.Event(), Errors()
+
+    @consumer(Queue("orders"), using="own", atomic=False)
+    def handle(body: object, message: Message) -> None:
+        seen.append(body)
+        if len(seen) == 1:
+            transaction.set_autocommit(False, using=alias)
+            end(place, [own_process(alias)])
+            eventually(lambda: is_dead(connections[alias].connection))
+
+    with override_settings(KOMBU={"own": {"URL": place.url, "DATABASE": "default"}}):
+        worker = Worker(get_config("own"), registry.handlers("own"), tick=0.05)
+        with running(lambda: worker.run(ready.set), worker.stop, errors):
+            eventually(ready.is_set, errors)
+            producer = place.connect().Producer()
+            producer.publish("order", "orders")
+            eventually(lambda: seen and place.bodies() == [], errors)
+            producer.publish("next", "orders")
+            eventually(lambda: seen[-1] == "next" and place.bodies() == [], errors)
 
 
 def own_process(alias: str) -> int:

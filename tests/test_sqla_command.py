@@ -314,7 +314,7 @@ def read_only(doors: Doors) -> str:
         case "postgresql":
             return f"{doors.url}?options=-c%20default_transaction_read_only%3Don"
         case _:
-            return f"{doors.url}?init_command=SET%20SESSION%20TRANSACTION%20READ%20ONLY"
+            return f"{doors.url}&init_command=SET%20SESSION%20TRANSACTION%20READ%20ONLY"
 
 
 def test_it_is_a_program_with_help_and_an_exit_status(tmp_path: Path) -> None:

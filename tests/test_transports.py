@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.metadata
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,17 +42,35 @@ def test_a_place_without_a_transport_is_named(place: str) -> None:
     assert place in str(raised.value)
 
 
+def test_what_is_installed_is_looked_up_once_and_not_by_each_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[dict[str, object]] = []
+    entry_points = importlib.metadata.entry_points
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda **sought: looks.append(sought) or entry_points(**sought)
+    )
+    monkeypatch.syspath_prepend(tmp_path)  # as it has never been looked up
+    for number in range(3):
+        with Connection(f"sqla+sqlite:///{tmp_path}/{number}.db") as connection:
+            connection.connect()
+    assert looks == [{"group": "kombu.transports"}]
+
+
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Puts a distribution onto ``sys.path`` with a transport ``carrier`` whose module has this source."""
+    """Puts a distribution onto ``sys.path`` with a transport ``carrier`` whose module has this source, after that was
+    looked for."""
 
     def install(distribution: str, source: str) -> None:
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(UnknownTransport, match=r"'carrier'"):
+            get_transport_cls("carrier")
         info = tmp_path / f"{distribution.replace('-', '_')}-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text("[kombu.transports]\ncarrier = carrier_pigeon:Transport [pigeons]\n")
         (tmp_path / "carrier_pigeon.py").write_text(source)
-        monkeypatch.syspath_prepend(tmp_path)
         importlib.invalidate_caches()
 
     yield install

@@ -149,7 +149,7 @@ class OnSQS(TransportConformance):
 
     transport = "sqs"
     brief = 1.0  # it counts in whole seconds
-    lease = 1.0
+    lease = 2.0
     fanout = False
     untold = frozenset({"consumers", "oldest"})
 

@@ -5,7 +5,9 @@ The folder is the table of transports that come with the library: one file a bro
 
 from __future__ import annotations
 
+import sys
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -40,14 +42,23 @@ def resolve_transport(name: str) -> type[Transport]:
     if name in _WITHOUT_A_DRIVER:
         return _import(_WITHOUT_A_DRIVER[name])
     found = _installed().select(name=name)
-    if found:
-        return _load(next(iter(found)))
-    if ":" in name or "." in name:
+    if not found and (":" in name or "." in name):
         return _import(name)
-    raise UnknownTransport(_unknown(name))
+    if not found:
+        _on.cache_clear()  # it may have been installed since
+        found = _installed().select(name=name)
+    if not found:
+        raise UnknownTransport(_unknown(name))
+    return _load(next(iter(found)))
 
 
 def _installed() -> EntryPoints:
+    return _on(tuple(sys.path))
+
+
+@lru_cache(maxsize=1)
+def _on(path: tuple[str, ...]) -> EntryPoints:
+    """Read once: in the files of all that is installed on that path, which takes longer than to connect."""
     from importlib.metadata import entry_points
 
     return entry_points(group=GROUP)

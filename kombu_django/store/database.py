@@ -141,10 +141,21 @@ class DjangoDatabase(Database):
             self._here.statements = known
         return known
 
-    def transaction(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Django turns autocommit on again in the end. Where the server has gone by then, ``atomic`` leaves a
+        connection that looks like an application's transaction for ever."""
         if self._is_to_begin():
             self.run("BEGIN IMMEDIATE")
-        return transaction.atomic(using=self.alias)
+        callers = self.in_callers_transaction
+        try:
+            with transaction.atomic(using=self.alias):
+                yield
+        except BaseException:
+            if not callers and self.in_callers_transaction:
+                with suppress(Error):
+                    self.connection.close()
+            raise
 
     def _is_to_begin(self) -> bool:
         """On SQLite, where an application that commits itself has begun nothing yet: ``atomic`` makes a savepoint then,

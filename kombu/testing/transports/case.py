@@ -32,7 +32,7 @@ class TransportCase:
     transport: str
     brief: float = 0.15
     patience: float = 10.0
-    lease: float = 0.5
+    lease: float = 1.0
     victim_setup: str | None = None
 
     verdicts: ClassVar[dict[str, tuple[Feature, Verdict]]] = {}

@@ -13,7 +13,7 @@ import httpx
 from kombu.exceptions import InvalidURL
 from kombu.transport.couchdb.http import Database
 from kombu.transport.couchdb.store import CouchDBStore
-from kombu.transport.native.tls import read_tls
+from kombu.transport.native.tls import TLS, read_tls
 from kombu.transport.virtual import Options, VirtualConnection, read_options
 from kombu.transport.virtual import Transport as VirtualTransport
 
@@ -22,6 +22,9 @@ __all__ = ["CouchDBStore", "SecureTransport", "Transport"]
 _OWN = ("timeout",)
 _NAME = re.compile(r"[a-z][a-z0-9_$()+/-]{0,237}\Z")
 """https://docs.couchdb.org/en/stable/api/database/common.html#put--db"""
+
+_TRUSTS_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For plain HTTP: httpx wants one, and to read the authorities of the machine takes longer than to connect."""
 
 
 class Transport(VirtualTransport):
@@ -54,16 +57,17 @@ class Transport(VirtualTransport):
 
     def _database(self) -> partial[Database]:
         address = self.address
-        scheme = "https" if self.scheme == "https" or address.ssl else "http"
-        port = address.port or (6984 if scheme == "https" else 5984)
         host = address.hostname or "localhost"
+        tls = _tls(address.ssl or self.scheme == "https", host)
+        scheme, default_port = ("http", 5984) if tls is None else ("https", 6984)
+        port = address.port or default_port
         return partial(
             Database,
             f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}",
             _name(address.virtual_host),
             address.userid,
             address.password,
-            _verify(address.ssl, host),
+            _TRUSTS_NOBODY if tls is None else tls.context,
             address.connect_timeout,
             _seconds(address.options.get("timeout", 10.0)),
         )
@@ -87,12 +91,10 @@ def _name(virtual_host: str | None) -> str:
     return name
 
 
-def _verify(given: bool | Mapping[str, object], host: str) -> ssl.SSLContext:
+def _tls(given: bool | Mapping[str, object], host: str) -> TLS | None:
     if isinstance(given, Mapping) and "server_hostname" in given:
         raise InvalidURL("ssl option server_hostname: the URL's host is verified; write that there")
-    tls = read_tls(given or True, host)
-    assert tls is not None  # noqa: S101
-    return tls.context
+    return read_tls(given, host)
 
 
 def _seconds(given: object) -> float:
