@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any, Self
 
 import inotify_simple
@@ -27,7 +28,7 @@ from tests import servers
 from tests.forks import Child, alone, needs_fork
 from tests.memory import PATIENCE
 from tests.places import EVERYWHERE, ON_POSTGRESQL, ON_SQLITE, Place, places
-from tests.processes import engine_of
+from tests.processes import engine_of, wait_until
 from tests.proxy import Proxy
 
 ORDERS = Queue("orders")
@@ -183,11 +184,15 @@ def test_a_watched_file_leaves_no_descriptor_behind(place: Place, declared: None
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
         connection = place.connect()
-        with connection.Consumer(ORDERS, on_message=print), pytest.raises(TimeoutError):
-            connection.drain_events(timeout=0.01)
-        assert engine_of(connection).store._waiter._file is not None  # type: ignore[attr-defined]
+        with connection.Consumer(ORDERS, on_message=print):
+            wait_until(partial(is_watched, connection), draining=connection)
         connection.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def is_watched(connection: Connection) -> bool:
+    """Whether it has begun to watch the database's file."""
+    return engine_of(connection).store._waiter._file is not None  # type: ignore[attr-defined]
 
 
 @pytest.mark.server("pgbouncer")
