@@ -1,4 +1,5 @@
-"""``sql-threads``: eight threads publish singly, through one connection and through a pool, beside one thread alone."""
+"""``sql-threads``: eight threads publish singly, through one connection and through a pool, beside one thread alone;
+and eight with the driver, each through a connection of its own."""
 
 from __future__ import annotations
 
@@ -21,9 +22,10 @@ def measure(options: Options) -> list[Verdict]:
         return {
             name: run(system, place, "threads", seconds=options.seconds, threads=threads, pooled=pooled)
             for name, (threads, pooled) in WAYS.items()
+            if system in OURS or name != SHARED
         }
 
-    results = rounds(options.rounds, groups(options), ask, among=OURS)
+    results = rounds(options.rounds, groups(options), ask, among=("raw", *OURS))
     table.show("publish by threads", results)
     found = [
         verdict
