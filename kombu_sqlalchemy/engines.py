@@ -173,9 +173,8 @@ def _called(dialect: Any, args: Sequence[Any], options: Mapping[str, Any]) -> An
     except OSError:
         raise
     except (TypeError, ValueError) as exc:
-        said = str(exc)
-    hint = "what is Kombu's goes into transport_options"
-    raise InvalidURL(f"the driver {dialect.driver} does not take this from the URL: {said} ({hint})")
+        said = f"{exc} (what is Kombu's goes into transport_options)"
+    raise InvalidURL(f"the driver {dialect.driver} does not take this: {said}")
 
 
 def _write_ahead(connection: sqlite3.Connection, _: object) -> None:

@@ -153,9 +153,10 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     else:
         database = "mariadb" if database == "mysqlclient" else database
         made: Engine = request.getfixturevalue(f"{database}_engine")
-        raw = made.url.render_as_string(hide_password=False)
+        address = made.url
         if request.param == "sqla-mysqlclient":
-            raw = raw.replace("pymysql", "mysqldb").replace("?ssl_disabled=1", "")
+            address = address.set(drivername="mysql+mysqldb", query={})
+        raw = address.render_as_string(hide_password=False)
         url = f"sqla+{raw}"
     place = Place(request.param, url, create_engine(raw, poolclass=NullPool))
     yield place

@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import close_old_connections
 
 from kombu.exceptions import KombuError, OperationalError
 from kombu_django import outbox
@@ -61,7 +60,6 @@ class Command(BaseCommand):
         except OperationalError as exc:
             logger.warning("trying again in %.1f s: %s", _TICK, exc)
             time.sleep(_TICK)
-            close_old_connections()  # as kombu_consume does
         return False
 
     def stop(self) -> None:
