@@ -93,10 +93,10 @@ class ProducerPool(Resource[PooledProducer]):
 
     def acquire(self, block: bool = False, timeout: float | None = None) -> PooledProducer:
         """A producer, until it is released; ``timeout`` is for its connection, too."""
-        deadline = deadline_in(timeout)
+        deadline = None if timeout is None else deadline_in(timeout)
         producer = super().acquire(block, timeout)
         try:
-            producer.work_on(self.connections.acquire(block, seconds_left(deadline)))
+            producer.work_on(self.connections.acquire(block, None if deadline is None else seconds_left(deadline)))
         except BaseException:
             producer.release()
             raise
@@ -105,8 +105,12 @@ class ProducerPool(Resource[PooledProducer]):
     def new(self) -> PooledProducer:
         return PooledProducer(self)
 
-    def release_resource(self, resource: PooledProducer) -> None:
-        resource.rest()
+    def release(self, resource: PooledProducer) -> None:
+        """Its connection goes back first, so that whoever gets the producer next finds one."""
+        try:
+            resource.rest()
+        finally:
+            super().release(resource)
 
     def close_resource(self, resource: PooledProducer) -> None:
         resource.part()

@@ -75,8 +75,9 @@ class Resource(Generic[T]):
         subclass."""
 
     def is_ready(self, resource: T) -> bool:
-        """Whether others may have what comes back as it is; for a subclass. Called while nobody else uses the pool."""
-        return self._takes_back_as_is
+        """Whether others may have what comes back as it is; for a subclass with a :meth:`release_resource`. Called
+        while nobody else uses the pool."""
+        return False
 
     def close_resource(self, resource: T) -> None:
         """Close one that is no longer needed; a subclass says how, the default calls its ``close``."""
@@ -95,7 +96,7 @@ class Resource(Generic[T]):
         waits for ever. Raises :class:`PoolClosed`, and what making one raises.
         """
         with self._lock:
-            if (self._limit and (self._waiting or not self._has_room)) or self._closed:
+            if self._closed or (self._limit and (self._waiting or len(self._lent) + self._making >= self._limit)):
                 self._wait(timeout if block else 0.0)
             kept = self._idle.pop() if self._idle else None
             if kept is not None and self._lends_as_is:
@@ -129,7 +130,7 @@ class Resource(Generic[T]):
         with self._lock:
             if self._lent.pop(id(resource), None) is None:
                 return
-            if self.is_ready(resource) and self._keep(resource):
+            if (self._takes_back_as_is or self.is_ready(resource)) and self._keep(resource):
                 return
             self._making += 1
         self._release(resource)

@@ -23,7 +23,7 @@ from kombu.sql.database import Row
 from kombu.sql.dialect import PREFIX
 from kombu.sql.errors import explained
 from kombu.sql.listening import LISTEN, NOTIFY, UNLISTEN, Announcer, Listener
-from kombu.sql.liveness import is_dead
+from kombu.sql.liveness import Pulse, is_dead
 from kombu.sql.patience import Watch
 from kombu.sql.pooler import is_behind_pooler
 from kombu.sql.statements import Statements, planned_in_order, statements
@@ -142,6 +142,7 @@ class EngineDatabase(AnyDatabase):
         self._listening: WeakSet[Any] = WeakSet()
         self._polls = False
         self._announcer = Announcer(self.name, self._notify, place)
+        self._session = _Session(self)
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         self._dispatch: Any = engine.dispatch
         self._echoes = bool(engine.echo) or logging.getLogger("sqlalchemy.engine.Engine").isEnabledFor(logging.INFO)
@@ -202,7 +203,7 @@ class EngineDatabase(AnyDatabase):
                 return
 
     def session(self, visiting: bool = False) -> AbstractContextManager[None]:
-        return _WITHIN if self._here.link is not None else _Session(self)
+        return _WITHIN if self._here.link is not None else self._session
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -225,9 +226,7 @@ class EngineDatabase(AnyDatabase):
             self._here.depth = 0
         self._announce_what_waits()
 
-    @property
-    def in_callers_transaction(self) -> bool:
-        return False
+    in_callers_transaction = False
 
     @property
     def provisional(self) -> bool:
@@ -254,18 +253,17 @@ class EngineDatabase(AnyDatabase):
             return Listener(self._listener)
         return Waiter(POLL)
 
-    def _enter(self) -> None:
-        self._here.link = self._linked()
-
     def _leave(self, exc: BaseException | None) -> None:
         """Raises what the driver or SQLAlchemy raised as one of the library's errors."""
-        link, error, doubtful = self._link, None, False
+        link, error = self._link, None
         self._here.link = None
+        if exc is None and self._open:
+            self._idle.append(link)
+            return
+        doubtful = isinstance(exc, OperationalError)
         if isinstance(exc, SQLAlchemyError | self._driver_error):
             error = self._explained(exc, link.connection, link.driver)
             doubtful = isinstance(error, OperationalError)
-        elif isinstance(exc, OperationalError):
-            doubtful = True
         self._put_back(link, doubtful)
         if error is not None:
             raise error from exc
@@ -274,7 +272,7 @@ class EngineDatabase(AnyDatabase):
         """One that is still there."""
         while self._idle:
             link = self._idle.pop()
-            if not is_dead(link.driver):
+            if not link.pulse.is_dead():
                 return link
             self._forget(link)
         with self._translated():
@@ -308,10 +306,11 @@ class EngineDatabase(AnyDatabase):
             if driver.in_transaction:
                 connection.exec_driver_sql("ROLLBACK")
         question_marks = self.engine.dialect.paramstyle == "qmark"
-        return _Link(connection, statements(driver, self._dialect, question_marks, prepares), threshold)
+        ways = statements(driver, self._dialect, question_marks, prepares)
+        return _Link(connection, driver, ways, Pulse(driver), threshold)
 
     def _put_back(self, link: _Link, doubtful: bool) -> None:
-        if not self._open or link.connection.invalidated or (doubtful and is_dead(link.driver)):
+        if not self._open or link.connection.invalidated or (doubtful and link.pulse.is_dead()):
             self._forget(link)
         else:
             self._idle.append(link)
@@ -389,17 +388,15 @@ class _Link:
     """A connection, and the way to its driver."""
 
     connection: Connection
+    driver: Any
     statements: Statements
+    pulse: Pulse
     threshold: int | None
     """The application's: psycopg prepares what was said so often."""
 
-    @property
-    def driver(self) -> Any:
-        return self.statements.driver
-
 
 class _Session:
-    """One of a database's sessions: a class, since a generator would take as long as all else that it does."""
+    """A database's sessions, of all threads: a class, since a generator would take as long as all else that it does."""
 
     __slots__ = ("_database",)
 
@@ -407,7 +404,7 @@ class _Session:
         self._database = database
 
     def __enter__(self) -> None:
-        self._database._enter()
+        self._database._here.link = self._database._linked()
 
     def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         self._database._leave(exc)

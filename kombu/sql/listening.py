@@ -47,7 +47,7 @@ class Announcer:
 
     def announce(self, queues: Collection[str]) -> None:
         """Unless that was just done."""
-        if wanted := self.wanted(queues):
+        if wanted := self._told.wanted(queues):
             try:
                 self._send(wanted)
             except KombuError as exc:
@@ -67,6 +67,12 @@ class _Told:
 
     def wanted(self, queues: Collection[str]) -> list[str]:
         now = time.monotonic()
+        for queue in queues:
+            if now - self._announced.get(queue, 0.0) > EVERY:
+                return self._due(queues, now)
+        return []
+
+    def _due(self, queues: Collection[str], now: float) -> list[str]:
         with self._lock:
             if len(self._announced) > _MANY:
                 self._announced.clear()

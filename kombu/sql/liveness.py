@@ -13,19 +13,37 @@ _OK = 0
 """libpq's CONNECTION_OK."""
 
 
-def is_dead(driver: Any) -> bool:
-    """Of a connection of psycopg, PyMySQL or mysqlclient outside a transaction; False for what cannot be asked."""
-    socket = socket_of(driver)
-    if socket is None:
-        return False
-    if socket < 0:
-        return True
-    poll = select.poll()
-    poll.register(socket, select.POLLIN)
-    while poll.poll(0):
-        if not hasattr(driver, "pgconn") or _has_ended(driver):
+class Pulse:
+    """Of one connection, to be asked before each use: what the system has to be told is told once."""
+
+    __slots__ = ("_pgconn", "_poll", "_socket", "driver")
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+        self._pgconn = getattr(driver, "pgconn", None)
+        self._socket = socket_of(driver)
+        self._poll = select.poll()
+        if self._socket is not None and self._socket >= 0:
+            self._poll.register(self._socket, select.POLLIN)
+
+    def is_dead(self) -> bool:
+        """Of a connection of psycopg, PyMySQL or mysqlclient outside a transaction; False for what cannot be asked."""
+        if self._socket is None:
+            return False
+        if self._pgconn is not None:
+            if self._pgconn.status != _OK:
+                return True
+        elif self._socket < 0 or socket_of(self.driver) != self._socket:
             return True
-    return False
+        while self._poll.poll(0):
+            if self._pgconn is None or _has_ended(self.driver):
+                return True
+        return False
+
+
+def is_dead(driver: Any) -> bool:
+    """The same of a connection that is asked rarely."""
+    return Pulse(driver).is_dead()
 
 
 def _has_ended(driver: Any) -> bool:

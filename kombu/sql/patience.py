@@ -65,13 +65,23 @@ class Watch:
         """Wait at this one."""
         self.driver = driver
         self.until = time.monotonic() + self.limit
-        if hasattr(driver, "fileno") and not hasattr(driver, "pgconn"):
+        if not hasattr(driver, "pgconn") and hasattr(driver, "fileno"):
             self._socket = socket_of(driver)  # mysqlclient answers nobody while it waits
-        self._dog.add(self)
+        dog = self._dog
+        dog.watches.add(self)
+        dog.used = True
+        if dog.sleeps or self.limit < dog.shortest:
+            dog.wake_up(self.limit)
 
     def __exit__(self, *exc: object) -> None:
-        if self.until != inf:
-            self._dog.remove(self)
+        """Waits while the watch is being ended, so that its driver closes nothing meanwhile."""
+        if self.until == inf:
+            return
+        try:
+            self._dog.watches.remove(self)
+        except KeyError:
+            with self._dog.ending:
+                return
 
     def disconnect(self) -> None:
         self.over = True
@@ -83,61 +93,64 @@ class Watch:
 
 
 class Watchdog:
-    """The thread, which begins with the first watch and sleeps while there is none."""
+    """The thread, which begins with the first watch and sleeps once there has been none from one look to the next: to
+    be woken for each would cost more than all else here.
 
+    A watch is added to ``watches`` and taken out again without a lock: each is one step of the set's, and whoever takes
+    it out, its block or the thread, is the only one that does. ``used`` says that one was added since the last look.
+    ``ending`` is held while some are disconnected.
+    """
+
+    watches: set[Watch]
+    used: bool
+    sleeps: bool
+    shortest: float
+    ending: threading.Lock
     _thread: threading.Thread | None
-    _shortest: float
 
     def __init__(self) -> None:
         self._begin()
         register_after_fork(self, Watchdog._begin)
 
-    def add(self, watch: Watch) -> None:
-        with self._lock:
-            self._watches.add(watch)
-            if watch.limit < self._shortest:
-                self._shortest = watch.limit
-                self._called.set()
-            if self._sleeps:
-                self._wake_up()
-
-    def remove(self, watch: Watch) -> None:
-        """Waits while the watch is being ended, so that its driver closes nothing meanwhile."""
-        with self._lock:
-            self._watches.discard(watch)
-
-    def _wake_up(self) -> None:
-        self._sleeps = False
-        self._called.set()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="kombu-patience", daemon=True)
-            self._thread.start()
+    def wake_up(self, limit: float) -> None:
+        """For a watch of so many seconds."""
+        with self.ending:
+            self.sleeps = False
+            self.shortest = min(limit, self.shortest)
+            self._called.set()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="kombu-patience", daemon=True)
+                self._thread.start()
 
     def _run(self) -> None:
         while True:
-            self._called.wait(None if self._sleeps else self._shortest / _STEPS)
+            self._called.wait(None if self.sleeps else self.shortest / _STEPS)
             self._called.clear()
-            with self._lock:
+            with self.ending:
                 self._look()
 
     def _look(self) -> None:
         now = time.monotonic()
-        for watch in [watch for watch in self._watches if watch.until < now]:
-            self._watches.discard(watch)
+        for watch in [watch for watch in self.watches.copy() if watch.until < now]:
+            try:
+                self.watches.remove(watch)
+            except KeyError:
+                continue  # its block has just ended
             try:
                 watch.disconnect()
             except Exception:
                 logger.exception("a connection cannot be given up, though its server says nothing")
-        self._sleeps = not self._watches
+        self.sleeps = True  # and then look: whoever adds one from now on wakes this thread
+        if self.watches or self.used:
+            self.sleeps = self.used = False
 
     def _begin(self) -> None:
         """A forked child has none of these threads."""
-        self._lock = threading.Lock()
+        self.watches = set()
+        self.used, self.sleeps, self.shortest = False, True, inf
+        self.ending = threading.Lock()
         self._called = threading.Event()
-        self._watches: set[Watch] = set()
         self._thread = None
-        self._shortest = inf
-        self._sleeps = True
 
 
 WATCHDOG = Watchdog()

@@ -243,7 +243,7 @@ class SQLStore(SQLLimits):
         self._put(items, version)
 
     def _put(self, items: Sequence[tuple[str, Envelope]], version: int | None) -> None:
-        if not self._may_refuse(items):
+        if not self._refusing or not self._may_refuse(items):
             try:
                 self._put_batches(items, version)
             except TopologyMoved:
@@ -274,10 +274,10 @@ class SQLStore(SQLLimits):
 
     def _put_batch(self, items: Sequence[tuple[str, Envelope]], version: int | None, room: bool) -> None:
         d = self.database.dialect
-        queue, (_, _, priority, delay, ttl) = items[0]
+        queue, (head, body, priority, delay, ttl) = items[0]
         numbers = self._numbers
         number = numbers.queues.get(queue) if version == numbers.version else None
-        if number is not None and all(to == queue and each[2:] == (priority, delay, ttl) for to, each in items[1:]):
+        if number is not None and (len(items) == 1 or _are_alike(items)):
             statement = messages_sql.put_alike(d, len(items), delay > 0, ttl is not None)
             parameters: list[Any] = [priority]
             if delay > 0:
@@ -285,8 +285,11 @@ class SQLStore(SQLLimits):
             if ttl is not None:
                 parameters.append(micro(ttl))
             parameters.append(number)
-            parameters += messages_sql.contents(d, [envelope[:2] for _, envelope in items])
-            parameters += (numbers.root, version)
+            if len(items) == 1:
+                parameters += (head, body, numbers.root, version)
+            else:
+                parameters += messages_sql.contents(d, [envelope[:2] for _, envelope in items])
+                parameters += (numbers.root, version)
         else:
             queues = {queue for queue, _ in items}
             statement = messages_sql.put(d, len(items), len(queues), room)
@@ -339,6 +342,13 @@ class SQLStore(SQLLimits):
 
 def _maybe_micro(seconds: float | None) -> int | None:
     return None if seconds is None else micro(seconds)
+
+
+def _are_alike(items: Sequence[tuple[str, Envelope]]) -> bool:
+    """Whether they differ in head and body only."""
+    queue, first = items[0]
+    wanted = first[2:]
+    return all(to == queue and each[2:] == wanted for to, each in items)
 
 
 def _alike(outcome: Outcome) -> tuple[object, ...]:

@@ -18,7 +18,7 @@ from kombu.exceptions import KombuError, NotSupported
 from kombu.sql import MARIADB, MYSQL, POSTGRESQL, SQLITE, Database, Dialect
 from kombu.sql.database import Row
 from kombu.sql.listening import LISTEN, NOTIFY, UNLISTEN, Announcer, Listener
-from kombu.sql.liveness import is_dead
+from kombu.sql.liveness import Pulse
 from kombu.sql.patience import Watch
 from kombu.sql.pooler import is_behind_pooler
 from kombu.sql.statements import Statements, planned_in_order, statements
@@ -137,7 +137,7 @@ class DjangoDatabase(Database):
         known = self._here.statements
         if known is None or known.driver is not driver:
             prepare = connection.vendor == "mysql" or (self._is_postgresql() and self._is_direct(driver))
-            known = statements(driver, self.dialect, connection.vendor == "sqlite", prepare)
+            known = statements(driver, self.dialect, connection.vendor == "sqlite", prepare, shared=True)
             self._here.statements = known
         return known
 
@@ -222,12 +222,18 @@ class DjangoDatabase(Database):
     def _connect(self) -> None:
         """Anew where the server has hung up since the last statement."""
         connection = self.connection
-        if connection.connection is not None and not self.in_callers_transaction and is_dead(connection.connection):
+        if connection.connection is not None and not self.in_callers_transaction and self._has_hung_up(connection):
             connection.close()
         if connection.connection is None:
             in_time = _connecting(connection, self.connect_timeout, self.answer_timeout)
             with translated(self.alias, before=True), _whole(connection), in_time:
                 connection.ensure_connection()
+
+    def _has_hung_up(self, connection: BaseDatabaseWrapper) -> bool:
+        here = self._here
+        if here.pulse is None or here.pulse.driver is not connection.connection:
+            here.pulse = Pulse(connection.connection)
+        return here.pulse.is_dead()
 
     def _patiently(self) -> Watch:
         """What is waited for at this thread's connection outside the store's operations."""
@@ -306,6 +312,7 @@ class _Here(threading.local):
     def __init__(self) -> None:
         self.connection: BaseDatabaseWrapper | None = None
         self.statements: Statements | None = None
+        self.pulse: Pulse | None = None
 
 
 @contextmanager

@@ -15,13 +15,14 @@ from kombu.sql.statements.plain import QuestionMarks, Statements, Usual
 __all__ = ["Statements", "planned_in_order", "statements"]
 
 
-def statements(driver: Any, dialect: Dialect, question_marks: bool, prepare: bool) -> Statements:
+def statements(driver: Any, dialect: Dialect, question_marks: bool, prepare: bool, shared: bool = False) -> Statements:
     """``question_marks``: the driver has those for parameters, and no ``%s``. ``prepare``: the server may keep what is
-    said often; not so behind a connection pooler, where the next statement may be for another session."""
+    said often; not so behind a connection pooler, where the next statement may be for another session. ``shared``: the
+    application says statements at the same connection."""
     if dialect.name == POSTGRESQL.name and hasattr(driver, "pgconn"):
         from kombu.sql.statements.psycopg import OfPsycopg
 
-        return OfPsycopg(driver, prepare)
+        return OfPsycopg(driver, prepare, shared)
     if dialect.name == MARIADB.name and prepare:
         from kombu.sql.statements.mariadb import OfMariaDB
 

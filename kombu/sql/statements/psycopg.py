@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from struct import Struct
 from typing import Any
 
@@ -37,11 +38,13 @@ class OfPsycopg(Statements):
     """A cursor of psycopg takes as long to send a statement as PostgreSQL to carry it out: what was prepared goes
     without."""
 
-    def __init__(self, driver: Any, prepare: bool) -> None:
+    def __init__(self, driver: Any, prepare: bool, shared: bool) -> None:
+        """``shared``: with an application, which may have begun anything at it."""
         super().__init__(driver)
         self._cursor: Cursor[Any] = Cursor(driver)
         self._pgconn = driver.pgconn
         self._often = Often(_MOST) if prepare else None
+        self._shared = shared or not self._may_prepare
 
     def fetch(self, statement: str, parameters: Sequence[Any]) -> list[Row]:
         """Several statements in one message are one transaction, if there is none; parameters have to be in their text:
@@ -57,7 +60,7 @@ class OfPsycopg(Statements):
             return cursor.fetchall()
 
     def run(self, statement: str, parameters: Sequence[Any]) -> int:
-        if self._often is not None and self._may_prepare:
+        if self._often is not None and (not self._shared or self._may_prepare):
             try:
                 if (found := self._run_prepared(self._often, statement, parameters)) is not None:
                     return found
@@ -92,21 +95,25 @@ class OfPsycopg(Statements):
                 return None
             name = often.name(statement)
             _done(self._pgconn.prepare(name.encode(), _numbered(statement)))
-        values: list[bytes | None] = []
-        for parameter in parameters:
-            dump = _DUMPS.get(type(parameter))
-            if dump is None or (type(parameter) is str and "\0" in parameter):
-                return None
-            if type(parameter) is list and (not parameter or type(parameter[0]) not in _ELEMENTS):
-                return None
-            values.append(dump(parameter))
-        formats = [Format.BINARY if type(parameter) in _BINARY else Format.TEXT for parameter in parameters]
+        try:
+            dumps, formats = _ways(*map(type, parameters))
+            values = [dump(parameter) for dump, parameter in zip(dumps, parameters, strict=True)]
+        except KeyError:
+            return None
         return int(_done(self._pgconn.exec_prepared(name.encode(), values, formats)).command_tuples or 0)
 
 
+def _text(value: str) -> bytes:
+    """Raises KeyError for what psycopg has to refuse."""
+    if "\0" in value:
+        raise KeyError(value)
+    return value.encode()
+
+
 def _array(values: list[Any]) -> bytes:
-    """In PostgreSQL's binary format: dimensions, whether there are NULLs, type, length, first place; and each value."""
-    type_of, dump = _ELEMENTS[type(values[0])]
+    """In PostgreSQL's binary format: dimensions, whether there are NULLs, type, length, first place; and each value.
+    Raises KeyError for values of other types, and for none."""
+    type_of, dump = _ELEMENTS[type(values[0]) if values else None]
     parts = [_HEAD.pack(1, 0, type_of, len(values), 1)]
     for value in values:
         content = dump(value)
@@ -117,7 +124,7 @@ def _array(values: list[Any]) -> bytes:
 _HEAD = Struct("!5i")
 _LENGTH = Struct("!i")
 _BIGINT = Struct("!q")
-_ELEMENTS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
+_ELEMENTS: dict[type | None, tuple[int, Callable[[Any], bytes]]] = {
     int: (20, _BIGINT.pack),
     str: (25, str.encode),
     bytes: (17, bytes),
@@ -127,13 +134,20 @@ _ELEMENTS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
 _BINARY = (bytes, list)
 _DUMPS: dict[type, Callable[[Any], bytes | None]] = {
     int: b"%d".__mod__,
-    str: str.encode,
-    bytes: lambda value: value,
+    str: _text,
+    bytes: bytes,
     bool: lambda value: b"true" if value else b"false",
     list: _array,
     type(None): lambda value: value,
 }
 """Arrays and bytes are binary, the others text."""
+
+
+@lru_cache(maxsize=1000)
+def _ways(*types: type) -> tuple[list[Callable[[Any], bytes | None]], list[Format]]:
+    """For parameters of these types. Raises KeyError for others."""
+    dumps = [_DUMPS[each] for each in types]
+    return dumps, [Format.BINARY if each in _BINARY else Format.TEXT for each in types]
 
 
 def _numbered(statement: str) -> bytes:
