@@ -1,4 +1,4 @@
-"""The thread that disconnects who waits too long: it takes no watch whose block has ended, and costs next to nothing."""
+"""The thread that disconnects who waits too long: it takes no watch whose block has ended, and costs little."""
 
 from __future__ import annotations
 
