@@ -16,6 +16,8 @@
 #   KOMBU_COUCHDB_PORT, KOMBU_BEANSTALKD_PORT                 and 55672, 55673, 56379, 54566, 57017, 55984, 51300
 #   KOMBU_RABBITMQ_DISTRIBUTION_PORT, KOMBU_RABBITMQ_EPMD_PORT   Erlang's own: one and two above the management's
 #   KOMBU_DURABLE                                             1: they write through to the disk, as for benchmarks
+#   KOMBU_DISK_DELAY           microseconds that this takes longer in PostgreSQL and MariaDB, as with another disk: needs
+#                              a C compiler, and that they are stopped before and afterwards
 # Each service is a file in scripts/services/.
 set -eu
 

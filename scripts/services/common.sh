@@ -59,13 +59,22 @@ as_owner() {
     (exec_as_owner "$@")
 }
 
+slow_disk() {
+    # What is run as the owner from now on has a disk that takes KOMBU_DISK_DELAY microseconds longer.
+    [ -n "${KOMBU_DISK_DELAY:-}" ] || return 0
+    cc -shared -fPIC -O2 -o "$home/slow_disk.so" "$checkout/scripts/services/slow_disk.c" -ldl ||
+        fail "KOMBU_DISK_DELAY needs a C compiler"
+    preload=$home/slow_disk.so
+}
+
 exec_as_owner() {
     # Servers do not run as root: then it is the user whose data it is. The caller's settings stay out.
     cd /
     if [ "$(id -u)" -ne 0 ]; then
-        exec env -i PATH="$PATH" LC_ALL=C "$@"
+        exec env -i PATH="$PATH" LC_ALL=C ${preload:+LD_PRELOAD="$preload" KOMBU_DISK_DELAY="$KOMBU_DISK_DELAY"} "$@"
     else
-        exec setpriv --reuid "$owner" --regid "$(id -g "$owner")" --clear-groups env -i PATH="$PATH" LC_ALL=C "$@"
+        exec setpriv --reuid "$owner" --regid "$(id -g "$owner")" --clear-groups env -i PATH="$PATH" LC_ALL=C \
+            ${preload:+LD_PRELOAD="$preload" KOMBU_DISK_DELAY="$KOMBU_DISK_DELAY"} "$@"
     fi
 }
 

@@ -23,6 +23,7 @@ mariadb_run() {
     printf '%s\n' "$options" >"$data.options"
     set --
     while IFS= read -r option; do set -- "$@" "$option"; done <"$data.options"
+    slow_disk
     launch KOMBU_MARIADB_PORT "$mariadb_port" mariadbd "$@"
     mariadb_status
 }

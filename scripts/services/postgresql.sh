@@ -19,6 +19,7 @@ postgresql_start() {
     fi
     [ -e "$data/PG_VERSION" ] || pg_make
     printf '%s\n' "$options" >"$data.options"
+    slow_disk
     if ! as_owner "$bin/pg_ctl" start -s -w -t 60 -D "$data" -l "$data/kombu.log" -o "$options" </dev/null; then
         tail -n 5 "$data/kombu.log" >&2 || true
         fail "did not start; its log is $data/kombu.log. KOMBU_PG_PORT chooses another port than $pg_port"
