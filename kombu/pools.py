@@ -107,6 +107,8 @@ class ProducerPool(Resource[PooledProducer]):
 
     def release(self, resource: PooledProducer) -> None:
         """Its connection goes back first, so that whoever gets the producer next finds one."""
+        if resource._pool is not self:
+            return
         try:
             resource.rest()
         finally:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from kombu import Connection, Exchange, Queue, pools
-from kombu.connection import ChannelPool
+from kombu.connection import ChannelPool, ConnectionPool
 from kombu.exceptions import (
     ConnectionError,
     ConnectionLimitExceeded,
@@ -110,6 +110,25 @@ def test_a_producer_that_was_given_back_has_no_connection(connection: Connection
     producer.release()
     with pytest.raises(NotBoundError, match="acquire another"):
         producer.publish(1)
+
+
+def test_a_pool_leaves_the_producers_of_others_alone(connection: Connection) -> None:
+    ours, others = pools.producers[connection], pools.ProducerPool(connection.Pool(1), 1)
+    with ours.acquire() as producer:
+        others.release(producer)
+        assert producer.channel.is_open
+        assert "1 of 10 in use" in repr(ours)
+
+
+def test_a_connection_that_cannot_be_given_back_takes_no_producer_along(connection: Connection) -> None:
+    class Failing(ConnectionPool):
+        def release_resource(self, resource: Connection) -> None:
+            raise RuntimeError("no way back")
+
+    producers = pools.ProducerPool(Failing(connection, 1), 1)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="no way back"), producers.acquire() as producer:
+            assert producer.channel.is_open
 
 
 def test_producers_are_limited_and_so_are_their_connections(connection: Connection) -> None:
