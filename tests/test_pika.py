@@ -26,6 +26,7 @@ from kombu.exceptions import (
     PublishUncertain,
 )
 from kombu.testing.case import in_threads
+from kombu.transport.pika.connection import PikaConnection
 from tests import rabbitmq, servers
 from tests.background import eventually
 from tests.memory import PATIENCE
@@ -324,6 +325,27 @@ def test_amqplain_is_spoken(host: str) -> None:
 
 
 def test_a_publish_that_was_cut_off_is_uncertain_and_the_next_one_connects_anew(host: str, proxy: Proxy) -> None:
+    with Connection(rabbitmq.url("pika", host, proxy.port)) as connection:
+        producer = connection.Producer(routing_key="nowhere")
+        producer.publish("one")
+        proxy.cut_at(b"two", "after")
+        with pytest.raises(PublishUncertain):
+            producer.publish("two")
+        producer.publish("three")
+    assert proxy.opened == 2
+
+
+def test_who_is_told_that_the_connection_was_lost_gets_another(
+    host: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pika tells the channels before the connection; whoever hears it must not be let on to what is lost."""
+    closed = PikaConnection._on_closed
+
+    def a_moment_later(connection: PikaConnection, error: BaseException) -> None:
+        threading.Event().wait(0.2)
+        closed(connection, error)
+
+    monkeypatch.setattr(PikaConnection, "_on_closed", a_moment_later)
     with Connection(rabbitmq.url("pika", host, proxy.port)) as connection:
         producer = connection.Producer(routing_key="nowhere")
         producer.publish("one")

@@ -118,7 +118,9 @@ class Line:
         self._go_on()
 
     def _closed(self, channel: PikaChannel, reason: Exception) -> None:
-        if self._ended is not None:
+        """Of a lost connection pika tells the channels first. Who waits is told with :meth:`end`, when the connection
+        counts as lost: or he would go on with it."""
+        if self._ended is not None or isinstance(reason, drivers.AMQPConnectionError):
             return
         error, was_open = _meant(reason), channel is self.channel
         self.channel, opening, self._opening = None, self._opening, False
