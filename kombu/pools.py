@@ -93,10 +93,10 @@ class ProducerPool(Resource[PooledProducer]):
 
     def acquire(self, block: bool = False, timeout: float | None = None) -> PooledProducer:
         """A producer, until it is released; ``timeout`` is for its connection, too."""
-        deadline = None if timeout is None else deadline_in(timeout)
+        deadline = deadline_in(timeout)
         producer = super().acquire(block, timeout)
         try:
-            producer.work_on(self.connections.acquire(block, None if deadline is None else seconds_left(deadline)))
+            producer.work_on(self.connections.acquire(block, seconds_left(deadline)))
         except BaseException:
             producer.release()
             raise

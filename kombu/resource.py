@@ -96,7 +96,7 @@ class Resource(Generic[T]):
         waits for ever. Raises :class:`PoolClosed`, and what making one raises.
         """
         with self._lock:
-            if self._closed or (self._limit and (self._waiting or len(self._lent) + self._making >= self._limit)):
+            if self._closed or (self._limit and (self._waiting or not self._has_room)):
                 self._wait(timeout if block else 0.0)
             kept = self._idle.pop() if self._idle else None
             if kept is not None and self._lends_as_is:

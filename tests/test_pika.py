@@ -324,25 +324,16 @@ def test_amqplain_is_spoken(host: str) -> None:
         Connection(rabbitmq.url("pika", host).replace("guest@", "wrong@"), login_method="AMQPLAIN").connect()
 
 
-def test_a_publish_that_was_cut_off_is_uncertain_and_the_next_one_connects_anew(host: str, proxy: Proxy) -> None:
-    with Connection(rabbitmq.url("pika", host, proxy.port)) as connection:
-        producer = connection.Producer(routing_key="nowhere")
-        producer.publish("one")
-        proxy.cut_at(b"two", "after")
-        with pytest.raises(PublishUncertain):
-            producer.publish("two")
-        producer.publish("three")
-    assert proxy.opened == 2
-
-
-def test_who_is_told_that_the_connection_was_lost_gets_another(
-    host: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("pause", [0.0, 0.2])
+def test_a_publish_that_was_cut_off_is_uncertain_and_the_next_one_connects_anew(
+    host: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, pause: float
 ) -> None:
-    """pika tells the channels before the connection; whoever hears it must not be let on to what is lost."""
+    """pika tells the channels before the connection: whoever hears it between the two must not go on with what is
+    lost."""
     closed = PikaConnection._on_closed
 
     def a_moment_later(connection: PikaConnection, error: BaseException) -> None:
-        threading.Event().wait(0.2)
+        threading.Event().wait(pause)
         closed(connection, error)
 
     monkeypatch.setattr(PikaConnection, "_on_closed", a_moment_later)

@@ -243,7 +243,7 @@ class SQLStore(SQLLimits):
         self._put(items, version)
 
     def _put(self, items: Sequence[tuple[str, Envelope]], version: int | None) -> None:
-        if not self._refusing or not self._may_refuse(items):
+        if not self._may_refuse(items):
             try:
                 self._put_batches(items, version)
             except TopologyMoved:
@@ -286,10 +286,10 @@ class SQLStore(SQLLimits):
                 parameters.append(micro(ttl))
             parameters.append(number)
             if len(items) == 1:
-                parameters += (head, body, numbers.root, version)
+                parameters += (head, body)
             else:
                 parameters += messages_sql.contents(d, [envelope[:2] for _, envelope in items])
-                parameters += (numbers.root, version)
+            parameters += (numbers.root, version)
         else:
             queues = {queue for queue, _ in items}
             statement = messages_sql.put(d, len(items), len(queues), room)
